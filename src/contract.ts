@@ -1,0 +1,152 @@
+/**
+ * The one place where the control plane and the data plane meet (RFC 4301 §4.4).
+ *
+ * Down go SAs and policies with their key material; up come events. Addresses are text in their
+ * canonical form (`192.0.2.1`, `2001:db8::1`), SPIs and ports are numbers in host order.
+ */
+import type { CipherSuite } from './algorithms.ts';
+
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** An inclusive range of addresses of one family. */
+export interface AddressRange {
+  readonly from: string;
+  readonly to: string;
+}
+
+/**
+ * One side of an RFC 4301 §4.4.1.1 selector. For ICMP, `ports` holds type × 256 + code
+ * (RFC 7296 §3.13.1). ANY is 0–65535; OPAQUE is 65535–0.
+ */
+export interface SelectorSide {
+  readonly addresses: AddressRange;
+  readonly ports: { readonly from: number; readonly to: number };
+}
+
+/** Traffic seen from this host: `local` is the source outbound and the destination inbound. */
+export interface TrafficSelector {
+  /** IP protocol number; 0 is ANY. */
+  readonly protocol: number;
+  readonly local: SelectorSide;
+  readonly remote: SelectorSide;
+}
+
+export type IpsecProtocol = 'esp' | 'ah';
+export type IpsecMode = 'tunnel' | 'transport';
+export type Direction = 'in' | 'out';
+
+/** Keys as KEYMAT yields them (RFC 7296 §2.17); the data plane copies them and the caller wipes its own. */
+export interface SaKeys {
+  /** Encryption key followed by its salt; empty for NULL and AH. */
+  readonly encryption: Uint8Array;
+  /** Integrity key (and salt, for GMAC in AH); empty for combined modes. */
+  readonly integrity: Uint8Array;
+}
+
+/** Limits of one SA; `undefined` is none. Times are the control plane's. */
+export interface SaLifetime {
+  readonly softBytes?: number;
+  readonly hardBytes?: number;
+  readonly softPackets?: number;
+  readonly hardPackets?: number;
+}
+
+/** One SA in one direction, as installed in the SAD (RFC 4301 §4.4.2.1). */
+export interface SaParameters {
+  readonly direction: Direction;
+  readonly protocol: IpsecProtocol;
+  readonly mode: IpsecMode;
+  /** Inbound: from `reserveSpi`, or a manual one. Outbound: the peer's. */
+  readonly spi: number;
+  /** Outer addresses; ports count with `udpEncapsulation` only. */
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  /** ESP in UDP (RFC 3948); else IP protocol 50 or 51. */
+  readonly udpEncapsulation: boolean;
+  readonly suite: CipherSuite;
+  readonly keys: SaKeys;
+  readonly esn: boolean;
+  /** Packets; 0 switches anti-replay off. A multiple of 32 is used, 64 at least. */
+  readonly replayWindow: number;
+  /** Inbound packets are checked against these after decryption (RFC 4301 §5.2 step 4). */
+  readonly selectors: readonly TrafficSelector[];
+  readonly lifetime?: SaLifetime;
+  /** Pads packets to this many bytes of ESP payload (RFC 4303 §2.7); 0 for none. */
+  readonly tfcPadding?: number;
+  /** RFC 4301 §8.1: what tunnel mode does with the inner DF bit; default `copy`. */
+  readonly df?: 'copy' | 'set' | 'clear';
+  /** Copy the inner DSCP to the outer header; default true. */
+  readonly copyDscp?: boolean;
+  /** For messages and counters: the child SA this belongs to. */
+  readonly name: string;
+}
+
+/** Stands for an installed SA; numbers are never used again while the engine lives. */
+export type SaHandle = number;
+export type PolicyHandle = number;
+
+/** One entry of the SPD (RFC 4301 §4.4.1). Lower `priority` is looked up first. */
+export interface PolicyParameters {
+  readonly direction: Direction;
+  readonly priority: number;
+  readonly action: 'protect' | 'bypass' | 'discard';
+  readonly selector: TrafficSelector;
+  /** Outbound `protect`: the SA to use; without one, a packet raises `acquire` and is queued. */
+  readonly sa?: SaHandle;
+  readonly name: string;
+}
+
+/** A datagram for IKE, without the non-ESP marker (RFC 3948 §2.2). */
+export interface IkeDatagram {
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  readonly data: Uint8Array;
+}
+
+/** What comes back. Handlers run on the engine's thread, outside of any packet's path. */
+export interface DataPlaneEvents {
+  /** Arrived on 500, or on 4500 behind the marker. */
+  ike: [datagram: IkeDatagram];
+  /** A packet met a `protect` policy that has no SA (RFC 4301 §4.4.1 / RFC 7296 §2.9 TSi[0]). */
+  acquire: [policy: PolicyHandle, packet: TrafficSelector];
+  /** A lifetime in bytes or packets was reached, or the sequence number is near its end. */
+  expire: [sa: SaHandle, kind: 'soft' | 'hard', reason: 'bytes' | 'packets' | 'sequence'];
+  /** An authentic packet came from elsewhere (RFC 7296 §2.23): the peer's new address. */
+  mapping: [sa: SaHandle, remote: Endpoint];
+}
+
+export interface SaCounters {
+  readonly packets: number;
+  readonly bytes: number;
+  /** Milliseconds since the epoch, 0 for never. */
+  readonly lastUsed: number;
+  /** Highest sequence number sent or accepted. */
+  readonly sequence: number;
+  readonly replayDrops: number;
+  readonly integrityDrops: number;
+}
+
+/** What the data plane offers to the control plane. */
+export interface DataPlane {
+  /** @returns an SPI above 255 that no inbound SA uses; it stays reserved until installed or released */
+  reserveSpi(): number;
+  releaseSpi(spi: number): void;
+  /** @throws EspalierError `ERR_SAD_FULL`, `ERR_UNSUPPORTED_SUITE`, `ERR_SPI_IN_USE` */
+  installSa(parameters: SaParameters): SaHandle;
+  /** Moves an SA to new outer addresses (MOBIKE, NAT rebinding) without touching its counters. */
+  moveSa(sa: SaHandle, local: Endpoint, remote: Endpoint): void;
+  /** Stops the SA now, wipes its keys as soon as no worker is using it. Unknown handles are ignored. */
+  removeSa(sa: SaHandle): void;
+  counters(sa: SaHandle): SaCounters | undefined;
+  installPolicy(parameters: PolicyParameters): PolicyHandle;
+  /** Points a `protect` policy to another SA (or to none, which traps), without a gap. */
+  setPolicySa(policy: PolicyHandle, sa: SaHandle | undefined): void;
+  removePolicy(policy: PolicyHandle): void;
+  /** Sends one IKE datagram; on port 4500 the non-ESP marker is put in front. */
+  sendIke(datagram: IkeDatagram): void;
+  on<E extends keyof DataPlaneEvents>(event: E, listener: (...values: DataPlaneEvents[E]) => void): this;
+  off<E extends keyof DataPlaneEvents>(event: E, listener: (...values: DataPlaneEvents[E]) => void): this;
+}

@@ -1,0 +1,91 @@
+/**
+ * Loads the WebAssembly kernel: one module, compiled once, instantiated in every thread over the
+ * one shared memory.
+ */
+import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import koffi from 'koffi';
+import { EspalierError } from '../errors.ts';
+import { packagePath } from '../package-root.ts';
+import type { KernelMemory } from './backends/backend.ts';
+
+export type KernelBuild = 'plain' | 'relaxed';
+
+/** Overrides the choice of build: `ESPALIER_KERNEL=plain` or `relaxed`. */
+const OVERRIDE = 'ESPALIER_KERNEL';
+
+/** (module (func (param v128 v128) (result v128) local.get 0 local.get 1 i8x16.relaxed_swizzle)) */
+const RELAXED_PROBE = Uint8Array.from([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 7, 1, 96, 2, 123, 123, 1, 123, 3, 2, 1, 0, 10, 11, 1, 9, 0, 32, 0, 32, 1, 253, 128, 2,
+  11,
+]);
+
+const PAGE = 65536;
+
+/**
+ * Is relaxed SIMD to be had? Node 20 hides it behind a V8 flag, which is set here before the first
+ * module compiles; later versions have it unconditionally and no longer know the flag.
+ */
+function relaxedSimd(): boolean {
+  if (WebAssembly.validate(RELAXED_PROBE)) return true;
+  if (!process.versions.node.startsWith('20.')) return false;
+  setFlagsFromString('--experimental-wasm-relaxed-simd');
+  return WebAssembly.validate(RELAXED_PROBE);
+}
+
+export function chooseBuild(): KernelBuild {
+  const wanted = process.env[OVERRIDE];
+  if (wanted !== undefined && wanted !== '' && wanted !== 'plain' && wanted !== 'relaxed') {
+    throw new EspalierError('ERR_KERNEL', `${OVERRIDE}=${wanted}: use 'plain' or 'relaxed', or unset it`);
+  }
+  if (wanted === 'plain') return 'plain';
+  const relaxed = relaxedSimd();
+  if (wanted === 'relaxed' && !relaxed) {
+    throw new EspalierError('ERR_KERNEL', `${OVERRIDE}=relaxed: Node.js ${process.versions.node} has no relaxed SIMD`);
+  }
+  return relaxed ? 'relaxed' : 'plain';
+}
+
+export interface CompiledKernel {
+  readonly module: WebAssembly.Module;
+  readonly build: KernelBuild;
+}
+
+export async function compileKernel(build: KernelBuild = chooseBuild()): Promise<CompiledKernel> {
+  const file = packagePath('build', build === 'relaxed' ? 'kernel-relaxed.wasm' : 'kernel.wasm');
+  return { module: await WebAssembly.compile(readFileSync(file)), build };
+}
+
+/**
+ * Reserves linear memory; untouched pages cost nothing.
+ * @param bytes rounded up to whole pages, at most 4 GiB
+ */
+export function createMemory(bytes: number): KernelMemory {
+  const pages = Math.ceil(bytes / PAGE);
+  return viewMemory(new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }));
+}
+
+/** @returns views of a memory that another thread created */
+export function viewMemory(memory: WebAssembly.Memory): KernelMemory {
+  const bytes = new Uint8Array(memory.buffer);
+  return { memory, bytes, words: new Uint32Array(memory.buffer), base: Number(koffi.address(bytes)) };
+}
+
+/** The exports of `assembly/index.ts`. All addresses are u32 offsets in linear memory. */
+export interface KernelExports {
+  /** Gives this instance its private scratch: CRYPTO_SCRATCH_SIZE bytes, 64-byte aligned. */
+  initialiseCrypto(scratch: number): void;
+  /** @returns bytes of STATE the suite's KEY block needs behind KEY_STATE */
+  keyStateLength(encr: number, keyLength: number, integ: number): number;
+  /** Expands the raw keys of the KEY block at `key` into its STATE. */
+  setupKey(key: number): void;
+  /** Seals `count` packets; see `CryptoBackend.seal`. */
+  sealBatch(descriptors: number, count: number): void;
+  /** Opens `count` packets; see `CryptoBackend.open`. */
+  openBatch(descriptors: number, count: number): void;
+}
+
+export function instantiateKernel(module: WebAssembly.Module, { memory }: KernelMemory): KernelExports {
+  const instance = new WebAssembly.Instance(module, { env: { memory } });
+  return instance.exports as unknown as KernelExports;
+}
