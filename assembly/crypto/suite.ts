@@ -1,4 +1,36 @@
-/** One entry for every cipher suite: groups a batch by SA and hands the groups to the ciphers. */
+/**
+ * One entry for every cipher suite: groups a batch and hands each group to its cipher.
+ *
+ *     batch of PACKETs ─► chunks ─► groups (one KEY, or one suite) ─► by length ─► cipher
+ *
+ * A cipher `xxx` brings four functions, all of them constant-time in keys and data:
+ *
+ *     xxxStateLength(keyLength: u32): u32    bytes of STATE it keeps in the KEY block
+ *     xxxSetup(key: usize): void             expands the raw key at `key` into STATE
+ *     xxxSeal(list: usize, count: i32, scratch: usize): void
+ *     xxxOpen(list: usize, count: i32, scratch: usize): void
+ *
+ * `list` is an array of u32 addresses of PACKET descriptors, `scratch` CIPHER_SCRATCH_SIZE bytes,
+ * 64-byte aligned. Seal and open set every packet's STATUS. To join, a cipher adds its cases to
+ * ciphers.ts, and nothing else.
+ */
+import { KEY_ENCR, KEY_INTEG, KEY_KEY_LENGTH, KEY_STATE, PACKET_KEY, PACKET_SIZE, PACKET_STATUS, STATUS_OK } from "../layout";
+import {
+  acceptsLength,
+  cipherOpen,
+  cipherSeal,
+  cipherSetup,
+  cipherStateLength,
+  integOpen,
+  integSeal,
+  integSetup,
+  integStateLength,
+  isCombined,
+  UNKNOWN_SUITE,
+  wantsOrder,
+} from "./ciphers";
+import { GROUPING_SIZE, groupPackets, groupStart, LIST_LIMIT, orderByLength } from "./grouping";
+import { rejectLength } from "./verdict";
 
 /** This instance's private scratch (a WebAssembly global: never shared between threads). */
 let scratch: usize = 0;
@@ -7,12 +39,94 @@ export function initialiseCrypto(address: usize): void {
   scratch = address;
 }
 
+/** @returns bytes of STATE, a multiple of 64, or UNKNOWN_SUITE */
 export function keyStateLength(encr: u32, keyLength: u32, integ: u32): u32 {
-  return 0;
+  const cipher = cipherStateLength(encr, keyLength);
+  const integrity = integStateLength(integ);
+  if (cipher == UNKNOWN_SUITE || integrity == UNKNOWN_SUITE) return UNKNOWN_SUITE;
+  return cipher + integrity;
 }
 
-export function setupKey(key: usize): void {}
+/** STATE is the cipher's, then the integrity algorithm's. */
+export function setupKey(key: usize): void {
+  const encr = load<u32>(key, KEY_ENCR);
+  cipherSetup(encr, key);
+  integSetup(load<u32>(key, KEY_INTEG), key, integStateOffset(key, encr));
+}
 
-export function sealBatch(descriptors: usize, count: i32): void {}
+export function sealBatch(descriptors: usize, count: i32): void {
+  runBatch(descriptors, count, true);
+}
 
-export function openBatch(descriptors: usize, count: i32): void {}
+export function openBatch(descriptors: usize, count: i32): void {
+  runBatch(descriptors, count, false);
+}
+
+function runBatch(descriptors: usize, count: i32, seal: bool): void {
+  while (count > 0) {
+    const taken = min(count, LIST_LIMIT);
+    const groups = groupPackets(descriptors, taken, scratch);
+    for (let group = 0; group < groups; group++) {
+      const from = groupStart(scratch, group);
+      runGroup(scratch + (from << 2), groupStart(scratch, group + 1) - from, seal);
+    }
+    descriptors += taken * PACKET_SIZE;
+    count -= taken;
+  }
+}
+
+/** One group: packets that share a KEY, or at least a suite. */
+function runGroup(list: usize, count: i32, seal: bool): void {
+  const key: usize = load<u32>(load<u32>(list), PACKET_KEY);
+  const encr = load<u32>(key, KEY_ENCR);
+  const integ = load<u32>(key, KEY_INTEG);
+  const work = scratch + GROUPING_SIZE;
+  count = dropBadLengths(encr, list, count);
+  if (count > 1 && wantsOrder(encr)) orderByLength(list, count, scratch);
+  if (isCombined(encr, integ)) {
+    if (seal) cipherSeal(encr, list, count, work);
+    else cipherOpen(encr, list, count, work);
+    return;
+  }
+  // Encrypt-then-MAC; on the way in nothing is decrypted before its ICV is verified (RFC 4303 §3.4.4.1).
+  const state = integStateOffset(key, encr);
+  if (seal) {
+    cipherSeal(encr, list, count, work);
+    integSeal(integ, list, count, state, work);
+  } else {
+    integOpen(integ, list, count, state, work);
+    cipherOpen(encr, list, keepAuthentic(list, count), work);
+  }
+}
+
+@inline
+function integStateOffset(key: usize, encr: u32): u32 {
+  return KEY_STATE + cipherStateLength(encr, load<u32>(key, KEY_KEY_LENGTH));
+}
+
+/** Takes packets that the cipher cannot process off the list. @returns how many remain */
+function dropBadLengths(encr: u32, list: usize, count: i32): i32 {
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    const packet: usize = load<u32>(list + (i << 2));
+    if (!acceptsLength(encr, packet)) {
+      rejectLength(packet);
+      continue;
+    }
+    store<u32>(list + (kept << 2), packet);
+    kept++;
+  }
+  return kept;
+}
+
+/** Takes packets that failed to verify off the list. @returns how many remain */
+function keepAuthentic(list: usize, count: i32): i32 {
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    const packet: usize = load<u32>(list + (i << 2));
+    if (load<u32>(packet, PACKET_STATUS) != STATUS_OK) continue;
+    store<u32>(list + (kept << 2), packet);
+    kept++;
+  }
+  return kept;
+}
