@@ -3,6 +3,7 @@
  * contract of its functions is in suite.ts.
  */
 import { CRYPTO_SCRATCH_SIZE, PACKET_LENGTH } from "../layout";
+import { gcmOpen, gcmSeal, gcmSetup, gcmStateLength } from "./gcm";
 import { GROUPING_SIZE } from "./grouping";
 import { accept } from "./verdict";
 
@@ -70,18 +71,33 @@ export function cipherStateLength(encr: u32, keyLength: u32): u32 {
     case ENCR_NONE:
     case ENCR_NULL:
       return 0;
+    case ENCR_AES_GCM_8:
+    case ENCR_AES_GCM_12:
+    case ENCR_AES_GCM_16:
+      return gcmStateLength(keyLength);
     default:
       return UNKNOWN_SUITE;
   }
 }
 
-export function cipherSetup(encr: u32, key: usize): void {}
+export function cipherSetup(encr: u32, key: usize): void {
+  switch (encr) {
+    case ENCR_AES_GCM_8:
+    case ENCR_AES_GCM_12:
+    case ENCR_AES_GCM_16:
+      return gcmSetup(key);
+  }
+}
 
 export function cipherSeal(encr: u32, list: usize, count: i32, scratch: usize): void {
   switch (encr) {
     case ENCR_NONE:
     case ENCR_NULL:
       return acceptAll(list, count);
+    case ENCR_AES_GCM_8:
+    case ENCR_AES_GCM_12:
+    case ENCR_AES_GCM_16:
+      return gcmSeal(list, count, scratch);
   }
 }
 
@@ -90,6 +106,10 @@ export function cipherOpen(encr: u32, list: usize, count: i32, scratch: usize): 
     case ENCR_NONE:
     case ENCR_NULL:
       return acceptAll(list, count);
+    case ENCR_AES_GCM_8:
+    case ENCR_AES_GCM_12:
+    case ENCR_AES_GCM_16:
+      return gcmOpen(list, count, scratch);
   }
 }
 
