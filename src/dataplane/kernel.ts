@@ -83,6 +83,37 @@ export interface KernelExports {
   sealBatch(descriptors: number, count: number): void;
   /** Opens `count` packets; see `CryptoBackend.open`. */
   openBatch(descriptors: number, count: number): void;
+  /** Prepares the arena of one worker: fixed parts of the message arrays, empty tables. Once, by its thread. */
+  initialiseArena(arena: number): void;
+  /**
+   * Turns the frames in OUT_SLOTS (lengths in OUT_LENGTHS) into packets to be sealed, OUT_PACKETS.
+   * Takes as many as fit; ARENA_OUT_TAKEN < count means: finish, send, and call again with the same
+   * count. Every Prepare is followed by its Finish, also when it returns 0.
+   * @returns PACKET descriptors for `CryptoBackend.seal`
+   */
+  outboundPrepare(arena: number, count: number): number;
+  /** Like outboundPrepare, for frames in the trap queue whose SA has come; 0 when there is none left. */
+  outboundResume(arena: number): number;
+  /**
+   * Lays out the message arrays, ARENA_LANE_COUNTS[lane] of struct mmsghdr at OUT_MESSAGES + lane ×
+   * LANE_STRIDE, and ICMP errors for the TUN (ARENA_REPLY_COUNT FRAMEs at OUT_REPLY_FRAMES).
+   * @returns messages in all lanes
+   */
+  outboundFinish(arena: number): number;
+  /** Makes IN_MESSAGES ready for a recvmmsg of up to SLOTS datagrams. */
+  inboundArm(arena: number): void;
+  /**
+   * Turns `count` datagrams, as recvmmsg left them, into packets to be opened, IN_PACKETS; lists
+   * those for IKE (ARENA_IKE_COUNT, IN_IKE).
+   * @param source one of SOURCE_*
+   * @returns PACKET descriptors for `CryptoBackend.open`
+   */
+  inboundPrepare(arena: number, source: number, count: number): number;
+  /**
+   * Takes the opened packets apart.
+   * @returns FRAMEs at IN_FRAMES, one writev to the TUN each
+   */
+  inboundFinish(arena: number): number;
 }
 
 export function instantiateKernel(module: WebAssembly.Module, { memory }: KernelMemory): KernelExports {
