@@ -1,7 +1,7 @@
 /**
  * The map of shared linear memory, read by AssemblyScript and by TypeScript alike.
  *
- * Plain integer constants only: no types, no functions. Every offset is in bytes, every multi-byte
+ * Plain integer constants only: no types, no functions, no imports. Every offset is in bytes, every multi-byte
  * field is little-endian unless it says "wire" (then network byte order). Here: what a crypto
  * backend sees. `layout/records.ts`: what the workers share. `layout/arena.ts`: what one owns.
  *
@@ -17,8 +17,6 @@
  *            | ARENA 0 · ARENA 1 · …  one per worker                          |
  *            +----------------------------------------------------------------+
  */
-export * from "./layout/arena.ts";
-export * from "./layout/records.ts";
 
 // ─── KEY block ────────────────────────────────────────────────────────────────────────────────
 //

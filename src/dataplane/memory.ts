@@ -1,7 +1,6 @@
 /** Divides the shared memory into its regions (assembly/layout.ts) and writes the HEADER that names them. */
+import { ARENA_SIZE, ARENA_WORKER } from '../../assembly/layout/arena.ts';
 import {
-  ARENA_SIZE,
-  ARENA_WORKER,
   HEADER_ABSOLUTE,
   HEADER_ARENA_BASE,
   HEADER_ARENA_COUNT,
@@ -17,7 +16,7 @@ import {
   HEADER_SPI_TABLE,
   POLICY_SIZE,
   SA_SIZE,
-} from '../../assembly/layout.ts';
+} from '../../assembly/layout/records.ts';
 import type { KernelMemory } from './backends/backend.ts';
 
 export interface MemoryLimits {
