@@ -4,6 +4,7 @@
  */
 import { CRYPTO_SCRATCH_SIZE, PACKET_LENGTH } from "../layout";
 import { gcmOpen, gcmSeal, gcmSetup, gcmStateLength } from "./gcm";
+import { chachaOpen, chachaSeal, chachaStateLength } from "./chacha20poly1305";
 import { GROUPING_SIZE } from "./grouping";
 import { accept } from "./verdict";
 
@@ -75,6 +76,8 @@ export function cipherStateLength(encr: u32, keyLength: u32): u32 {
     case ENCR_AES_GCM_12:
     case ENCR_AES_GCM_16:
       return gcmStateLength(keyLength);
+    case ENCR_CHACHA20_POLY1305:
+      return chachaStateLength();
     default:
       return UNKNOWN_SUITE;
   }
@@ -98,6 +101,8 @@ export function cipherSeal(encr: u32, list: usize, count: i32, scratch: usize): 
     case ENCR_AES_GCM_12:
     case ENCR_AES_GCM_16:
       return gcmSeal(list, count, scratch);
+    case ENCR_CHACHA20_POLY1305:
+      return chachaSeal(list, count, scratch);
   }
 }
 
@@ -110,6 +115,8 @@ export function cipherOpen(encr: u32, list: usize, count: i32, scratch: usize): 
     case ENCR_AES_GCM_12:
     case ENCR_AES_GCM_16:
       return gcmOpen(list, count, scratch);
+    case ENCR_CHACHA20_POLY1305:
+      return chachaOpen(list, count, scratch);
   }
 }
 

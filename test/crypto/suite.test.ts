@@ -1,0 +1,142 @@
+/** Every suite of the kernel against node:crypto, in mixed batches. */
+import { describe, expect, it } from 'vitest';
+import { STATUS_BAD_ICV, STATUS_OK } from '../../assembly/layout.ts';
+import { type CipherSuite, ENCR, INTEG, suiteLengths, suiteName } from '../../src/algorithms.ts';
+import { BUILDS, Laboratory, type PacketSpec, Random, type SuiteKeys } from './laboratory.ts';
+import { type ReferenceSealed, referenceSeal } from './reference.ts';
+
+/** Payload lengths of ESP, each tried at least once. */
+const LENGTHS = 1501;
+const BATCH = 79;
+
+const SUITES: readonly CipherSuite[] = [
+  { encr: ENCR.CHACHA20_POLY1305, keyBits: 256, integ: INTEG.NONE },
+  { encr: ENCR.AES_GCM_16, keyBits: 128, integ: INTEG.NONE },
+];
+
+interface TestKey {
+  readonly suite: CipherSuite;
+  readonly keys: SuiteKeys;
+  readonly address: number;
+}
+
+interface Case {
+  readonly spec: PacketSpec & { iv: Uint8Array };
+  readonly sealed: ReferenceSealed;
+}
+
+function makeKey(lab: Laboratory, suite: CipherSuite, random: Random): TestKey {
+  const lengths = suiteLengths(suite);
+  const keys = {
+    key: random.bytes(lengths.key),
+    salt: random.bytes(lengths.salt),
+    integKey: random.bytes(lengths.integKey),
+  };
+  return { suite, keys, address: lab.key(suite, keys) };
+}
+
+function makeCase({ suite, keys, address }: TestKey, length: number, random: Random): Case {
+  const lengths = suiteLengths(suite);
+  const esn = random.below(2) === 1;
+  const iv = random.bytes(lengths.iv);
+  const separate = suite.integ !== INTEG.NONE;
+  const spec = {
+    key: address,
+    iv,
+    aad: separate ? Buffer.concat([random.bytes(8), iv]) : random.bytes(esn ? 12 : 8),
+    payload: random.bytes(length - (length % (suite.encr === ENCR.AES_CBC ? 16 : 1))),
+    shift: random.below(64),
+    ...(esn && { sequenceHigh: random.below(0xffffffff) }),
+  };
+  return { spec, sealed: referenceSeal(suite, keys, spec) };
+}
+
+/** Cases of every length, in random order, cut into batches; every batch mixes the keys. */
+function* batches(lab: Laboratory, suites: readonly CipherSuite[], random: Random): Generator<Case[]> {
+  const lengths = Array.from({ length: LENGTHS }, (_, length) => length);
+  for (let i = lengths.length - 1; i > 0; i--) {
+    const j = random.below(i + 1);
+    [lengths[i], lengths[j]] = [lengths[j]!, lengths[i]!];
+  }
+  for (let at = 0; at < lengths.length; at += BATCH) {
+    lab.reset();
+    const keys = suites.flatMap((suite) => [makeKey(lab, suite, random), makeKey(lab, suite, random)]);
+    yield lengths.slice(at, at + BATCH).map((length) => makeCase(keys[random.below(keys.length)]!, length, random));
+  }
+}
+
+const toOpen = ({ spec, sealed }: Case): PacketSpec => ({ ...spec, payload: sealed.payload, icv: sealed.icv });
+const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
+
+describe.each(BUILDS)('the cipher suites, %s build', async (build) => {
+  const lab = await Laboratory.open(build);
+
+  const seals = (random: Random, suites: readonly CipherSuite[]) => {
+    for (const cases of batches(lab, suites, random)) {
+      const packets = lab.packets(cases.map(({ spec }) => spec));
+      lab.seal(packets);
+      packets.forEach((packet, i) => {
+        const { spec, sealed } = cases[i]!;
+        const at = `length ${spec.payload.length}, shift ${spec.shift}`;
+        expect(packet.status(), at).toBe(STATUS_OK);
+        expect(same(packet.payload, sealed.payload), `ciphertext, ${at}`).toBe(true);
+        expect(same(packet.icv, sealed.icv), `ICV, ${at}`).toBe(true);
+        expect(packet.intact(), `surroundings, ${at}`).toBe(true);
+      });
+    }
+  };
+
+  const opens = (random: Random, suites: readonly CipherSuite[]) => {
+    for (const cases of batches(lab, suites, random)) {
+      const packets = lab.packets(cases.map(toOpen));
+      lab.open(packets);
+      packets.forEach((packet, i) => {
+        const { spec } = cases[i]!;
+        const at = `length ${spec.payload.length}, shift ${spec.shift}`;
+        expect(packet.status(), at).toBe(STATUS_OK);
+        expect(same(packet.payload, spec.payload), `plaintext, ${at}`).toBe(true);
+        expect(packet.intact(), `surroundings, ${at}`).toBe(true);
+      });
+    }
+  };
+
+  /** Flips one bit of payload, AAD, IV or ICV in half of the packets. */
+  const refuses = (random: Random, suites: readonly CipherSuite[]) => {
+    for (const cases of batches(lab, suites, random)) {
+      const tampered = cases.map(() => random.below(2) === 1);
+      const packets = lab.packets(cases.map((one, i) => (tampered[i] ? tamper(toOpen(one), random) : toOpen(one))));
+      lab.open(packets);
+      packets.forEach((packet, i) => {
+        const { spec } = cases[i]!;
+        const at = `length ${spec.payload.length}`;
+        expect(packet.status(), at).toBe(tampered[i] ? STATUS_BAD_ICV : STATUS_OK);
+        const expected = tampered[i] ? new Uint8Array(spec.payload.length) : spec.payload;
+        expect(same(packet.payload, expected), at).toBe(true);
+        expect(packet.intact(), at).toBe(true);
+      });
+    }
+  };
+
+  it.each(SUITES.map((suite) => [suiteName(suite), suite] as const))('%s agrees with node:crypto', (_, suite) => {
+    seals(new Random(1), [suite]);
+    opens(new Random(2), [suite]);
+  });
+
+  it.each(SUITES.map((suite) => [suiteName(suite), suite] as const))('%s refuses what was tampered with', (_, suite) =>
+    refuses(new Random(3), [suite]),
+  );
+
+  it('keeps packets of many suites and KEYs apart in one batch', () => {
+    seals(new Random(4), SUITES);
+    opens(new Random(5), SUITES);
+    refuses(new Random(6), SUITES);
+  });
+});
+
+function tamper(spec: PacketSpec, random: Random): PacketSpec {
+  const fields = (['payload', 'aad', 'icv'] as const).filter((field) => spec[field]!.length > 0);
+  const field = fields[random.below(fields.length)]!;
+  const bytes = Uint8Array.from(spec[field]!);
+  bytes[random.below(bytes.length)]! ^= 1 << random.below(8);
+  return { ...spec, [field]: bytes };
+}
