@@ -173,7 +173,10 @@ export function childKeys(material: Uint8Array, encryptionLength: number, integr
 /** @returns copies of consecutive pieces; `stream` is wiped */
 function cut(stream: Uint8Array, lengths: readonly number[]): Uint8Array[] {
   let offset = 0;
-  const pieces = lengths.map((length) => stream.slice(offset, (offset += length)));
+  const pieces = lengths.map((length) => {
+    offset += length;
+    return stream.slice(offset - length, offset);
+  });
   wipe(stream);
   return pieces;
 }
