@@ -6,6 +6,8 @@ import { CRYPTO_SCRATCH_SIZE, PACKET_LENGTH } from "../layout";
 import { gcmOpen, gcmSeal, gcmSetup, gcmStateLength } from "./gcm";
 import { chachaOpen, chachaSeal, chachaStateLength } from "./chacha20poly1305";
 import { GROUPING_SIZE } from "./grouping";
+import { SHA1, SHA256, SHA384, SHA512 } from "./hash";
+import { HMAC_STATE_SIZE, hmacRun, hmacSetup } from "./hmac";
 import { accept } from "./verdict";
 
 /** IANA "Transform Type 1" numbers; ENCR_NONE stands for AH and is ours. */
@@ -126,21 +128,40 @@ function acceptAll(list: usize, count: i32): void {
 
 // ─── Integrity ────────────────────────────────────────────────────────────────────────────────
 
-/** @returns bytes of STATE, a multiple of 64, or UNKNOWN_SUITE */
-export function integStateLength(integ: u32): u32 {
+/** @returns the hash under the HMAC with that number, 0 if it is none */
+function hashOf(integ: u32): u32 {
   switch (integ) {
-    case INTEG_NONE:
-      return 0;
+    case INTEG_HMAC_SHA1_96:
+      return SHA1;
+    case INTEG_HMAC_SHA2_256_128:
+      return SHA256;
+    case INTEG_HMAC_SHA2_384_192:
+      return SHA384;
+    case INTEG_HMAC_SHA2_512_256:
+      return SHA512;
     default:
-      return UNKNOWN_SUITE;
+      return 0;
   }
 }
 
+/** @returns bytes of STATE, a multiple of 64, or UNKNOWN_SUITE */
+export function integStateLength(integ: u32): u32 {
+  if (integ == INTEG_NONE) return 0;
+  return hashOf(integ) != 0 ? HMAC_STATE_SIZE : UNKNOWN_SUITE;
+}
+
 /** @param offset of the integrity algorithm's STATE from `key`, in bytes */
-export function integSetup(integ: u32, key: usize, offset: u32): void {}
+export function integSetup(integ: u32, key: usize, offset: u32, scratch: usize): void {
+  const hash = hashOf(integ);
+  if (hash != 0) hmacSetup(hash, key, key + offset, scratch);
+}
 
 /** Writes each packet's ICV. */
-export function integSeal(integ: u32, list: usize, count: i32, offset: u32, scratch: usize): void {}
+export function integSeal(integ: u32, list: usize, count: i32, offset: u32, scratch: usize): void {
+  hmacRun(hashOf(integ), list, count, offset, scratch, true);
+}
 
 /** Verifies each packet's ICV and sets its STATUS; zeroes what fails. */
-export function integOpen(integ: u32, list: usize, count: i32, offset: u32, scratch: usize): void {}
+export function integOpen(integ: u32, list: usize, count: i32, offset: u32, scratch: usize): void {
+  hmacRun(hashOf(integ), list, count, offset, scratch, false);
+}

@@ -14,7 +14,16 @@
  * 64-byte aligned. Seal and open set every packet's STATUS. To join, a cipher adds its cases to
  * ciphers.ts, and nothing else.
  */
-import { KEY_ENCR, KEY_INTEG, KEY_KEY_LENGTH, KEY_STATE, PACKET_KEY, PACKET_SIZE, PACKET_STATUS, STATUS_OK } from "../layout";
+import {
+  KEY_ENCR,
+  KEY_INTEG,
+  KEY_KEY_LENGTH,
+  KEY_STATE,
+  PACKET_KEY,
+  PACKET_SIZE,
+  PACKET_STATUS,
+  STATUS_OK,
+} from "../layout";
 import {
   acceptsLength,
   cipherOpen,
@@ -51,7 +60,7 @@ export function keyStateLength(encr: u32, keyLength: u32, integ: u32): u32 {
 export function setupKey(key: usize): void {
   const encr = load<u32>(key, KEY_ENCR);
   cipherSetup(encr, key);
-  integSetup(load<u32>(key, KEY_INTEG), key, integStateOffset(key, encr));
+  integSetup(load<u32>(key, KEY_INTEG), key, integStateOffset(key, encr), scratch + GROUPING_SIZE);
 }
 
 export function sealBatch(descriptors: usize, count: i32): void {

@@ -39,6 +39,8 @@ export interface PacketSpec {
   readonly icv?: Uint8Array;
   /** Sets FLAG_ESN. */
   readonly sequenceHigh?: number;
+  /** Puts the AAD elsewhere, though the suite has a separate ICV. */
+  readonly apart?: boolean;
   /** Shifts the packet by this many bytes from a 64-byte boundary. */
   readonly shift?: number;
 }
@@ -104,7 +106,7 @@ export class Laboratory {
     this.#word(address + L.KEY_ENCR, suite.encr ?? 0);
     this.#word(address + L.KEY_INTEG, suite.integ);
     this.#word(address + L.KEY_KEY_LENGTH, lengths.key);
-    this.#word(address + L.KEY_INTEG_KEY_LENGTH, lengths.integKey);
+    this.#word(address + L.KEY_INTEG_KEY_LENGTH, keys.integKey?.length ?? 0);
     this.#word(address + L.KEY_ICV_LENGTH, lengths.icv);
     this.#word(address + L.KEY_IV_LENGTH, lengths.iv);
     this.#word(address + L.KEY_SERIAL, ++this.#serial);
@@ -146,7 +148,7 @@ export class Laboratory {
     bytes.set(spec.aad, frame);
     bytes.set(spec.payload, payload);
     bytes.set(spec.icv ?? new Uint8Array(icvLength), icv);
-    const aad = combined ? this.#copy(spec.aad) : frame;
+    const aad = combined || spec.apart ? this.#copy(spec.aad) : frame;
     this.#word(descriptor + L.PACKET_KEY, spec.key);
     this.#word(descriptor + L.PACKET_PAYLOAD, payload);
     this.#word(descriptor + L.PACKET_LENGTH, spec.payload.length);

@@ -9,9 +9,13 @@ import { type ReferenceSealed, referenceSeal } from './reference.ts';
 const LENGTHS = 1501;
 const BATCH = 79;
 
+const HMACS = [INTEG.HMAC_SHA1_96, INTEG.HMAC_SHA2_256_128, INTEG.HMAC_SHA2_384_192, INTEG.HMAC_SHA2_512_256];
+
 const SUITES: readonly CipherSuite[] = [
   { encr: ENCR.CHACHA20_POLY1305, keyBits: 256, integ: INTEG.NONE },
   { encr: ENCR.AES_GCM_16, keyBits: 128, integ: INTEG.NONE },
+  ...HMACS.map((integ) => ({ encr: ENCR.NULL, keyBits: 0, integ })),
+  ...HMACS.map((integ) => ({ keyBits: 0, integ })),
 ];
 
 interface TestKey {
@@ -46,6 +50,7 @@ function makeCase({ suite, keys, address }: TestKey, length: number, random: Ran
     aad: separate ? Buffer.concat([random.bytes(8), iv]) : random.bytes(esn ? 12 : 8),
     payload: random.bytes(length - (length % (suite.encr === ENCR.AES_CBC ? 16 : 1))),
     shift: random.below(64),
+    apart: suite.encr === undefined && random.below(2) === 1,
     ...(esn && { sequenceHigh: random.below(0xffffffff) }),
   };
   return { spec, sealed: referenceSeal(suite, keys, spec) };

@@ -1,0 +1,35 @@
+/** Rows to lanes and back: what ciphers that process several blocks or packets at once have in common. */
+
+/**
+ * Transposes a 4 × 4 matrix of u32 whose rows are a, b, c, d, and stores its columns `stride` bytes apart.
+ *
+ *     a0 a1 a2 a3          a0 b0 c0 d0  → out
+ *     b0 b1 b2 b3    ──►   a1 b1 c1 d1  → out + stride
+ *     c0 c1 c2 c3          a2 b2 c2 d2  → out + 2·stride
+ *     d0 d1 d2 d3          a3 b3 c3 d3  → out + 3·stride
+ */
+@inline
+export function storeTransposed(out: usize, stride: usize, a: v128, b: v128, c: v128, d: v128): void {
+  const abLow = i32x4.shuffle(a, b, 0, 4, 1, 5);
+  const cdLow = i32x4.shuffle(c, d, 0, 4, 1, 5);
+  const abHigh = i32x4.shuffle(a, b, 2, 6, 3, 7);
+  const cdHigh = i32x4.shuffle(c, d, 2, 6, 3, 7);
+  v128.store(out, i64x2.shuffle(abLow, cdLow, 0, 2));
+  v128.store(out + stride, i64x2.shuffle(abLow, cdLow, 1, 3));
+  v128.store(out + 2 * stride, i64x2.shuffle(abHigh, cdHigh, 0, 2));
+  v128.store(out + 3 * stride, i64x2.shuffle(abHigh, cdHigh, 1, 3));
+}
+
+/** Four big-endian u32 at `address`. */
+@inline
+export function bigEndian32(address: usize): v128 {
+  const x = v128.load(address);
+  return i8x16.shuffle(x, x, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
+}
+
+/** Two big-endian u64 at `address`. */
+@inline
+export function bigEndian64(address: usize): v128 {
+  const x = v128.load(address);
+  return i8x16.shuffle(x, x, 7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8);
+}
