@@ -10,7 +10,7 @@ export class Reader {
   private readonly view: DataView;
 
   constructor(bytes: Uint8Array, what: string) {
-    this.bytes = bytes;
+    this.bytes = plainBytes(bytes);
     this.what = what;
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
@@ -70,6 +70,10 @@ export class Reader {
     return at;
   }
 }
+
+/** @returns the same bytes without Buffer's methods: `slice` of a Buffer does not copy, ours must */
+export const plainBytes = (bytes: Uint8Array): Uint8Array =>
+  Buffer.isBuffer(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : bytes;
 
 /** Writes into a buffer of exactly the length that was computed for it. */
 export class Writer {
