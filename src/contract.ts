@@ -150,3 +150,61 @@ export interface DataPlane {
   on<E extends keyof DataPlaneEvents>(event: E, listener: (...values: DataPlaneEvents[E]) => void): this;
   off<E extends keyof DataPlaneEvents>(event: E, listener: (...values: DataPlaneEvents[E]) => void): this;
 }
+
+/** Where plain packets come from and go to. */
+export type DeviceOptions =
+  | {
+      readonly kind: 'tun';
+      /** Interface name, `espalier0` by default; the kernel replaces a `%d` with a number. */
+      readonly name?: string;
+      /** Bytes of an inner packet; by default what fits the path after encapsulation. */
+      readonly mtu?: number;
+      /** Addresses with prefix length, `10.1.0.1/24`. */
+      readonly addresses?: readonly string[];
+    }
+  /** Descriptors, one per worker, that read and write like a TUN with IFF_VNET_HDR: the in-process link. */
+  | { readonly kind: 'descriptors'; readonly descriptors: readonly number[]; readonly mtu: number };
+
+export interface DataPlaneOptions {
+  /** Worker threads, each with a queue of the device and sockets of its own; default 1. */
+  readonly workers?: number;
+  /** Name of a crypto backend, or the path of a module that exports one; default `wasm`. */
+  readonly backend?: string;
+  readonly device: DeviceOptions;
+  /** Local addresses to bind the UDP sockets to; default all of both families. */
+  readonly listen?: readonly string[];
+  /** UDP ports; default 500 and 4500. */
+  readonly ports?: { readonly ike: number; readonly natTraversal: number };
+  /** Open raw sockets for protocols 50 and 51; default: if the process may. */
+  readonly raw?: boolean;
+  /** SO_MARK of all outer packets, and the routing rule that keeps them out of the TUN; 0 for none. */
+  readonly mark?: number;
+  readonly limits?: { readonly securityAssociations?: number; readonly policies?: number };
+}
+
+/** What a running data plane tells about itself. */
+export interface DataPlaneInfo {
+  readonly workers: number;
+  readonly backend: string;
+  /** Build of the kernel: plain or relaxed SIMD. */
+  readonly kernel: string;
+  readonly device: { readonly name: string; readonly mtu: number };
+  readonly ports: { readonly ike: number; readonly natTraversal: number };
+  /** Offloads and sockets that this system lacks, one sentence each. */
+  readonly missing: readonly string[];
+}
+
+/** A data plane with its life cycle; `startDataPlane` of `src/dataplane/engine.ts` makes one. */
+export interface RunningDataPlane extends DataPlane {
+  readonly info: DataPlaneInfo;
+  /** Sends packets for a prefix (`10.2.0.0/16`) into the device, and stops doing so. Both may be repeated. */
+  addRoute(prefix: string, source?: string): void;
+  removeRoute(prefix: string): void;
+  /** Swaps the crypto backend of every worker between two batches; no packet is lost. */
+  setBackend(name: string): Promise<void>;
+  /** Dropped packets by reason (`assembly/drops.ts`), those that are not 0. */
+  drops(): Readonly<Record<string, number>>;
+  policyCounters(policy: PolicyHandle): { readonly packets: number; readonly bytes: number } | undefined;
+  /** Stops workers, removes device, routes and rules; under a second. */
+  close(): Promise<void>;
+}
