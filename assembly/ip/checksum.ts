@@ -1,0 +1,151 @@
+/**
+ * The Internet checksum (RFC 1071).
+ *
+ * A one's complement sum does not care about byte order, as long as it is stored the way it was
+ * loaded: all sums here are of little-endian 16-bit words, and `store<u16>` puts them on the wire.
+ * A sum is a u32 that may still hold carries; `foldSum` takes them in.
+ */
+
+/** Adds the carries of a sum back in. @returns 16 bits */
+@inline
+export function foldSum(sum: u32): u32 {
+  sum = (sum & 0xffff) + (sum >>> 16);
+  return (sum & 0xffff) + (sum >>> 16);
+}
+
+/** @returns the checksum to be stored for data with that sum */
+@inline
+export function checksumOf(sum: u32): u16 {
+  return <u16>~foldSum(sum);
+}
+
+/** @returns the UDP checksum to be stored: 0 means "none" there, and is sent as 0xffff (RFC 768) */
+@inline
+export function udpChecksumOf(sum: u32): u16 {
+  const checksum = checksumOf(sum);
+  return checksum == 0 ? 0xffff : checksum;
+}
+
+/** A 64-bit sum of u32 words, taken down to 32 bits with its carries. */
+@inline
+export function foldWide(sum: u64): u32 {
+  sum = (sum & 0xffffffff) + (sum >>> 32);
+  sum = (sum & 0xffffffff) + (sum >>> 32);
+  return foldSum(<u32>sum);
+}
+
+/** Lanes of u32 to one sum. */
+@inline
+function foldLanes(lanes: v128): u32 {
+  const pairs = i64x2.add(i64x2.extend_low_i32x4_u(lanes), i64x2.extend_high_i32x4_u(lanes));
+  return foldWide(<u64>i64x2.extract_lane(pairs, 0) + <u64>i64x2.extract_lane(pairs, 1));
+}
+
+/** The last `length` bytes (below 16) as a sum, as if zeros followed. */
+@inline
+function sumTail(address: usize, length: u32): u32 {
+  let sum: u64 = 0;
+  if (length & 8) {
+    const word = load<u64>(address);
+    sum += (word & 0xffffffff) + (word >>> 32);
+    address += 8;
+  }
+  if (length & 4) {
+    sum += load<u32>(address);
+    address += 4;
+  }
+  if (length & 2) {
+    sum += load<u16>(address);
+    address += 2;
+  }
+  if (length & 1) sum += load<u8>(address);
+  return foldWide(sum);
+}
+
+/** @returns the sum of `length` bytes; an odd last one counts as if a zero followed */
+export function sumBytes(address: usize, length: u32): u32 {
+  let lanes = i32x4.splat(0);
+  const end = address + (length & ~15);
+  // A u32 lane takes 2^15 additions of two 16-bit words, or 512 KiB: more than a packet has.
+  for (; address < end; address += 16) {
+    lanes = i32x4.add(lanes, i32x4.extadd_pairwise_i16x8_u(v128.load(address)));
+  }
+  return foldSum(foldLanes(lanes) + sumTail(address, length & 15));
+}
+
+/**
+ * Copies and sums in one pass. Writes whole blocks: up to 15 bytes behind the copy are overwritten
+ * (the output is written front to back), as many are read behind the source.
+ * @returns the sum of the bytes copied
+ */
+export function copyAndSum(to: usize, from: usize, length: u32): u32 {
+  let a = i32x4.splat(0);
+  let b = i32x4.splat(0);
+  const tail = length & 15;
+  const end = from + length - tail;
+  for (const pairsEnd = from + (length & ~63); from < pairsEnd; from += 64, to += 64) {
+    const v0 = v128.load(from);
+    const v1 = v128.load(from, 16);
+    const v2 = v128.load(from, 32);
+    const v3 = v128.load(from, 48);
+    v128.store(to, v0);
+    v128.store(to, v1, 16);
+    v128.store(to, v2, 32);
+    v128.store(to, v3, 48);
+    a = i32x4.add(a, i32x4.extadd_pairwise_i16x8_u(v0));
+    b = i32x4.add(b, i32x4.extadd_pairwise_i16x8_u(v1));
+    a = i32x4.add(a, i32x4.extadd_pairwise_i16x8_u(v2));
+    b = i32x4.add(b, i32x4.extadd_pairwise_i16x8_u(v3));
+  }
+  for (; from < end; from += 16, to += 16) {
+    const v = v128.load(from);
+    v128.store(to, v);
+    a = i32x4.add(a, i32x4.extadd_pairwise_i16x8_u(v));
+  }
+  v128.store(to, v128.load(from));
+  return foldSum(foldLanes(a) + foldLanes(b) + sumTail(from, tail));
+}
+
+/** Copies whole blocks: up to 15 bytes behind the copy are overwritten, as many read behind the source. */
+export function copyBlocks(to: usize, from: usize, length: u32): void {
+  const end = from + length;
+  for (; from + 64 <= end; from += 64, to += 64) {
+    const v0 = v128.load(from);
+    const v1 = v128.load(from, 16);
+    const v2 = v128.load(from, 32);
+    const v3 = v128.load(from, 48);
+    v128.store(to, v0);
+    v128.store(to, v1, 16);
+    v128.store(to, v2, 32);
+    v128.store(to, v3, 48);
+  }
+  for (; from < end; from += 16, to += 16) v128.store(to, v128.load(from));
+}
+
+/** @returns the sum of source and destination of the IP header at `ip` (version 4 or 6): the pseudo-header's part */
+@inline
+export function sumAddresses(ip: usize, version: u32): u32 {
+  if (version == 4) return foldWide(<u64>load<u32>(ip, 12) + <u64>load<u32>(ip, 16));
+  return foldLanes(i32x4.add(
+    i32x4.extadd_pairwise_i16x8_u(v128.load(ip, 8)),
+    i32x4.extadd_pairwise_i16x8_u(v128.load(ip, 24)),
+  ));
+}
+
+/** @returns the sum of the pseudo-header (RFC 9293 §3.1, RFC 8200 §8.1); `length` of the upper-layer packet */
+@inline
+export function sumPseudoHeader(ip: usize, version: u32, protocol: u32, length: u32): u32 {
+  return sumAddresses(ip, version) + <u32>bswap<u16>(<u16>protocol) + <u32>bswap<u16>(<u16>length);
+}
+
+/** Writes the checksum of the IPv4 header at `ip`. */
+export function storeIpv4Checksum(ip: usize): void {
+  store<u16>(ip, 0, 10);
+  store<u16>(ip, checksumOf(sumBytes(ip, (load<u8>(ip) & 15) << 2)), 10);
+}
+
+/** @returns the checksum `old` after one 16-bit word of the data went from `from` to `to` (RFC 1624 eqn. 3) */
+@inline
+export function adjustChecksum(old: u32, from: u32, to: u32): u16 {
+  return checksumOf((~old & 0xffff) + (~from & 0xffff) + to);
+}
