@@ -66,3 +66,11 @@ export interface IkeSaStatus {
   readonly reauthSeconds?: number;
   readonly children: readonly ChildSaStatus[];
 }
+
+/** A child whose policies are installed without an SA: the first packet brings it up. */
+export interface TrappedChildStatus {
+  readonly connection: string;
+  readonly name: string;
+  readonly localTs: readonly string[];
+  readonly remoteTs: readonly string[];
+}
