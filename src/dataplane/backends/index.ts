@@ -6,6 +6,7 @@ import type { KernelExports } from '../kernel.ts';
 import type { CreateBackend, CryptoBackend, KernelMemory } from './backend.ts';
 import { withFallback } from './fallback.ts';
 import { nodeCiphers } from './node.ts';
+import { createOpensslBackend } from './openssl/index.ts';
 import { PacketBackend } from './packet-backend.ts';
 import { ALL_SUITES } from './suites.ts';
 import { createWasmBackend } from './wasm.ts';
@@ -22,6 +23,10 @@ const ENTRIES: Readonly<Record<string, BackendEntry>> = {
   wasm: {
     about: 'WebAssembly SIMD, constant-time, nothing native; the default',
     create: (_, exports) => createWasmBackend(exports),
+  },
+  openssl: {
+    about: 'the OpenSSL inside the node binary, called directly: fastest for large packets',
+    create: (kernel) => createOpensslBackend(kernel),
   },
   node: {
     about: 'node:crypto, a cipher object per packet',
