@@ -109,11 +109,11 @@ export const SA_PATH_MTU = 48;
 export const SA_INNER_MTU = 52;
 /** u32: pad to this many bytes of ESP payload (RFC 4303 §2.7); 0 for none. */
 export const SA_TFC = 56;
-/** u32: inbound: address of the replay bitmap, WINDOW_SIZE bits plus one word; 0 with anti-replay off. */
+/** u32: inbound: address of the replay bitmap, the power of two of bits that holds WINDOW_SIZE; 0 with anti-replay off. */
 export const SA_WINDOW = 60;
 /** u64: XORed with the sequence number to make the IV of a counter mode; random per installation. */
 export const SA_IV_MASK = 64;
-/** u32: bits of the replay window, a power of two times 32. */
+/** u32: numbers that the replay window holds, a multiple of 32, 64 at least; 0 with anti-replay off. */
 export const SA_WINDOW_SIZE = 72;
 /** u32: bytes of HEADER in use. */
 export const SA_HEADER_LENGTH = 76;
@@ -168,6 +168,12 @@ export const SA_FLAG_COUNTER_IV = 128;
 export const SA_FLAG_DF_SET = 256;
 export const SA_FLAG_DF_COPY = 512;
 export const SA_FLAG_COPY_DSCP = 1024;
+/** LOCAL is a multicast group: the destination is part of the look-up (RFC 4301 §4.1). */
+export const SA_FLAG_MULTICAST = 2048;
+
+/** Bucket of an SPI (as loaded from the wire): h = SPI × FACTOR mod 2^32, (h ⊕ h >> SHIFT) & SPI_MASK. */
+export const SPI_HASH_FACTOR = 0x9e3779b1;
+export const SPI_HASH_SHIFT = 15;
 
 // ─── SELECTOR ─────────────────────────────────────────────────────────────────────────────────
 //

@@ -1,0 +1,111 @@
+/**
+ * Anti-replay (RFC 4303 §3.4.3) and the high half of extended sequence numbers (appendix A).
+ *
+ * The window is a ring of bits, bit `sequence mod ring`, in the manner of RFC 6479: it never shifts.
+ * Moving its right edge clears the bits of the numbers that were skipped, and no others, so that the
+ * usual step of one clears nothing.
+ *
+ *     SEQUENCE - WINDOW_SIZE      SEQUENCE
+ *     too old  |  seen or not seen  |  new
+ *
+ * `replayCheck` comes before the packet is opened and takes no lock: what it refuses, `replayCommit`
+ * would refuse too, as numbers only ever become older. `replayCommit` comes after authentication,
+ * under SA_LOCK, and is the only one that writes.
+ */
+import { SA_FLAG_ESN, SA_FLAGS, SA_SEQUENCE, SA_WINDOW, SA_WINDOW_SIZE } from "./layout/records";
+
+/** What stands for the window in appendix A when anti-replay is off: the nearest number wins. */
+const HALF: u32 = 0x80000000;
+
+/** Bits of the ring that holds the window, minus one. Same as `windowRing` of src/dataplane/sad.ts. */
+@inline
+function ringMask(size: u32): u32 {
+  return <u32>(<u32>-1) >> clz<u32>(size - 1);
+}
+
+/**
+ * Infers the whole sequence number from its low half.
+ * @returns it; 0, which is never sent, when it would lie before the first
+ */
+export function inferSequence(sa: usize, low: u32): u64 {
+  if ((load<u32>(sa, SA_FLAGS) & SA_FLAG_ESN) == 0) return <u64>low;
+  const size = load<u32>(sa, SA_WINDOW_SIZE);
+  const window = size == 0 ? HALF : size;
+  const top = atomic.load<u64>(sa, SA_SEQUENCE);
+  const topLow = <u32>top;
+  let high = <u32>(top >> 32);
+  const bottom = topLow - window + 1;
+  if (topLow >= window - 1) {
+    // Case A: the window lies within one subspace.
+    if (low < bottom) high++;
+  } else if (low >= bottom) {
+    // Case B: it spans two, and this number is of the first.
+    if (high == 0) return 0;
+    high--;
+  }
+  return (<u64>high << 32) | <u64>low;
+}
+
+/** May this number still be accepted? */
+export function replayCheck(sa: usize, sequence: u64): bool {
+  const size = load<u32>(sa, SA_WINDOW_SIZE);
+  if (size == 0) return true;
+  if (sequence == 0) return false;
+  const top = atomic.load<u64>(sa, SA_SEQUENCE);
+  if (sequence > top) return true;
+  if (top - sequence >= <u64>size) return false;
+  return (load<u32>(wordOf(sa, sequence, ringMask(size))) & bitOf(sequence)) == 0;
+}
+
+/**
+ * Accepts a number, once. The caller holds SA_LOCK and has verified the ICV.
+ * @returns whether it was new
+ */
+export function replayCommit(sa: usize, sequence: u64): bool {
+  const top = atomic.load<u64>(sa, SA_SEQUENCE);
+  const size = load<u32>(sa, SA_WINDOW_SIZE);
+  if (size == 0) {
+    if (sequence > top) atomic.store<u64>(sa, sequence, SA_SEQUENCE);
+    return true;
+  }
+  if (!replayCheck(sa, sequence)) return false;
+  const mask = ringMask(size);
+  const word = wordOf(sa, sequence, mask);
+  if (sequence > top) {
+    if (sequence - top > 1) forget(sa, top + 1, sequence, mask);
+    store<u32>(word, load<u32>(word) | bitOf(sequence));
+    // Last: who sees the new edge sees the bits before it as they should be.
+    atomic.store<u64>(sa, sequence, SA_SEQUENCE);
+  } else {
+    store<u32>(word, load<u32>(word) | bitOf(sequence));
+  }
+  return true;
+}
+
+/** Clears the bits of the numbers from `from` up to, without, `to`. */
+function forget(sa: usize, from: u64, to: u64, mask: u32): void {
+  if (to - from > <u64>mask) {
+    memory.fill(load<u32>(sa, SA_WINDOW), 0, (mask + 1) >> 3);
+    return;
+  }
+  while (from < to) {
+    const word = wordOf(sa, from, mask);
+    if ((<u32>from & 31) == 0 && to - from >= 32) {
+      store<u32>(word, 0);
+      from += 32;
+    } else {
+      store<u32>(word, load<u32>(word) & ~bitOf(from));
+      from++;
+    }
+  }
+}
+
+@inline
+function wordOf(sa: usize, sequence: u64, mask: u32): usize {
+  return load<u32>(sa, SA_WINDOW) + (((<u32>sequence & mask) >> 5) << 2);
+}
+
+@inline
+function bitOf(sequence: u64): u32 {
+  return 1 << (<u32>sequence & 31);
+}

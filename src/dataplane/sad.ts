@@ -1,0 +1,468 @@
+/**
+ * The SAD's owner (RFC 4301 §4.4.2): installs, moves and removes SAs in shared memory, while workers
+ * read it without a lock.
+ *
+ *     install   records and KEY are complete before the record is linked into its SPI's chain
+ *     remove    stop (SA_STATE_DEAD), unlink, wait until every batch that may have seen it is over
+ *               (ARENA_EPOCH), then wipe and use again
+ */
+import { randomFillSync } from 'node:crypto';
+import { ARENA_EPOCH, ARENA_SIZE } from '../../assembly/layout/arena.ts';
+import * as R from '../../assembly/layout/records.ts';
+import * as K from '../../assembly/layout.ts';
+import { ENCR, INTEG, suiteName } from '../algorithms.ts';
+import type { Endpoint, SaCounters, SaHandle, SaParameters } from '../contract.ts';
+import { EspalierError } from '../errors.ts';
+import type { KernelMemory } from './backends/backend.ts';
+import { DEFAULT_PATH_MTU, type Geometry, geometryOf, innerMtu } from './geometry.ts';
+import type { Heap } from './heap.ts';
+import type { KernelExports } from './kernel.ts';
+import type { MemoryPlan } from './memory.ts';
+import { addressBytes, writeSelector } from './selector.ts';
+import { writeSockaddr } from './sockaddr.ts';
+
+/** SPIs up to here are reserved by IANA (RFC 4303 §2.1). */
+const RESERVED_SPIS = 255;
+const LEAST_WINDOW = 64;
+const MOST_WINDOW = 65_536;
+const MAX_U32 = 0xffffffff;
+const UNKNOWN_SUITE = 0xffffffff;
+/** A successor is asked for when this part of the sequence numbers is used up. */
+const SOFT_SEQUENCE = 15 / 16;
+/** Milliseconds after which removed SAs are looked at again. */
+const REAP_INTERVAL = 2;
+const HOP_LIMIT = 64;
+const IPPROTO = { udp: 17, esp: 50, ah: 51 } as const;
+
+interface Installed {
+  readonly address: number;
+  readonly parameters: SaParameters;
+  readonly geometry: Geometry;
+  pathMtu: number;
+}
+
+/** A removed SA, and each arena's epoch at that time. */
+interface Retired {
+  readonly address: number;
+  readonly epochs: readonly number[];
+}
+
+export interface SadOptions {
+  readonly memory: KernelMemory;
+  /** The engine's own instance of the kernel, `initialiseCrypto` done. */
+  readonly kernel: KernelExports;
+  readonly plan: MemoryPlan;
+  readonly heap: Heap;
+  /** Told of each KEY that is about to be wiped, so that backends forget what they made of it. */
+  readonly forget?: (key: number) => void;
+}
+
+export class Sad {
+  readonly #memory: KernelMemory;
+  readonly #signed: Int32Array;
+  readonly #longs: BigUint64Array;
+  readonly #floats: Float64Array;
+  readonly #kernel: KernelExports;
+  readonly #plan: MemoryPlan;
+  readonly #heap: Heap;
+  readonly #forget: (key: number) => void;
+  readonly #installed = new Map<SaHandle, Installed>();
+  /** SPIs of inbound SAs, `esp` and `ah` apart, and those reserved. */
+  readonly #inbound = { esp: new Set<number>(), ah: new Set<number>() };
+  readonly #reserved = new Set<number>();
+  readonly #freeRecords: number[] = [];
+  #recordsUsed = 0;
+  #retired: Retired[] = [];
+  #reaper: NodeJS.Timeout | undefined;
+  #nextHandle = 1;
+  #serial = 0;
+  readonly #random = new Uint32Array(64);
+  #randomLeft = 0;
+
+  constructor({ memory, kernel, plan, heap, forget }: SadOptions) {
+    this.#memory = memory;
+    const { buffer } = memory.memory;
+    this.#signed = new Int32Array(buffer);
+    this.#longs = new BigUint64Array(buffer);
+    this.#floats = new Float64Array(buffer);
+    this.#kernel = kernel;
+    this.#plan = plan;
+    this.#heap = heap;
+    this.#forget = forget ?? (() => {});
+  }
+
+  /** SAs installed, both directions together. */
+  get size(): number {
+    return this.#installed.size;
+  }
+
+  reserveSpi(): number {
+    for (;;) {
+      const spi = this.#randomWord();
+      if (spi <= RESERVED_SPIS || this.#reserved.has(spi)) continue;
+      if (this.#inbound.esp.has(spi) || this.#inbound.ah.has(spi)) continue;
+      this.#reserved.add(spi);
+      return spi;
+    }
+  }
+
+  releaseSpi(spi: number): void {
+    this.#reserved.delete(spi);
+  }
+
+  /**
+   * Copies the keys into shared memory and expands them.
+   * @throws EspalierError `ERR_SAD_FULL`, `ERR_UNSUPPORTED_SUITE`, `ERR_SPI_IN_USE`, `ERR_SA_PARAMETERS`
+   */
+  install(parameters: SaParameters): SaHandle {
+    const geometry = geometryOf(parameters);
+    const stateLength = this.#checkSuite(parameters, geometry);
+    const inbound = parameters.direction === 'in';
+    this.#checkAddressing(parameters);
+    const address = this.#takeRecord();
+    const handle = this.#nextHandle;
+    try {
+      this.#writeRecord(address, handle, parameters, geometry);
+      this.#writeKey(address, parameters, geometry, stateLength);
+    } catch (error) {
+      this.#release(address);
+      throw error;
+    }
+    this.#nextHandle++;
+    this.#installed.set(handle, { address, parameters, geometry, pathMtu: DEFAULT_PATH_MTU });
+    Atomics.store(this.#signed, (address + R.SA_STATE) >>> 2, R.SA_STATE_LIVE);
+    if (inbound) {
+      this.#reserved.delete(parameters.spi);
+      this.#inbound[parameters.protocol].add(parameters.spi);
+      this.#link(address);
+    }
+    return handle;
+  }
+
+  /** Gives an SA new outer addresses; unknown handles are ignored. */
+  move(handle: SaHandle, local: Endpoint, remote: Endpoint): void {
+    const sa = this.#installed.get(handle);
+    if (sa === undefined) return;
+    const parameters = { ...sa.parameters, local, remote };
+    const geometry = geometryOf(parameters);
+    this.#checkAddressing(parameters, sa.parameters);
+    const { words } = this.#memory;
+    words[(sa.address + R.SA_FLAGS) >>> 2] = geometry.flags;
+    words[(sa.address + R.SA_LANE) >>> 2] = geometry.lane;
+    words[(sa.address + R.SA_BLOCK_MASK) >>> 2] = geometry.blockMask;
+    this.#writeAddresses(sa.address, parameters);
+    this.#writeMtu(sa.address, geometry, sa.pathMtu);
+    Atomics.store(this.#signed, (sa.address + R.SA_MAPPED) >>> 2, 0);
+    this.#installed.set(handle, { ...sa, parameters, geometry });
+  }
+
+  /** Sets how long an outer packet to this SA's peer may be; unknown handles are ignored. */
+  setPathMtu(handle: SaHandle, pathMtu: number): void {
+    const sa = this.#installed.get(handle);
+    if (sa === undefined) return;
+    sa.pathMtu = pathMtu;
+    this.#writeMtu(sa.address, sa.geometry, pathMtu);
+  }
+
+  /**
+   * Stops the SA now; its KEY is wiped as soon as no batch can still use it. The caller has taken it
+   * out of every policy.
+   */
+  remove(handle: SaHandle): void {
+    const sa = this.#installed.get(handle);
+    if (sa === undefined) return;
+    this.#installed.delete(handle);
+    Atomics.store(this.#signed, (sa.address + R.SA_STATE) >>> 2, R.SA_STATE_DEAD);
+    if (sa.parameters.direction === 'in') {
+      this.#unlink(sa.address);
+      this.#inbound[sa.parameters.protocol].delete(sa.parameters.spi);
+    }
+    this.#retired.push({ address: sa.address, epochs: this.#epochs() });
+    this.reap();
+  }
+
+  /** Wipes the removed SAs that no batch can use any more, and comes back for the others. */
+  reap(): void {
+    const now = this.#epochs();
+    const waiting: Retired[] = [];
+    for (const retired of this.#retired) {
+      const over = retired.epochs.every((epoch, worker) => epoch % 2 === 0 || epoch !== now[worker]);
+      if (over) this.#release(retired.address);
+      else waiting.push(retired);
+    }
+    this.#retired = waiting;
+    clearTimeout(this.#reaper);
+    this.#reaper = undefined;
+    if (waiting.length > 0) this.#reaper = setTimeout(() => this.reap(), REAP_INTERVAL).unref();
+  }
+
+  /** @returns the address of the SA's record, for policies; undefined if it is gone */
+  address(handle: SaHandle): number | undefined {
+    return this.#installed.get(handle)?.address;
+  }
+
+  /** @returns what an SA was installed (and moved) with */
+  parameters(handle: SaHandle): SaParameters | undefined {
+    return this.#installed.get(handle)?.parameters;
+  }
+
+  handles(): IterableIterator<SaHandle> {
+    return this.#installed.keys();
+  }
+
+  counters(handle: SaHandle): SaCounters | undefined {
+    const sa = this.#installed.get(handle);
+    if (sa === undefined) return undefined;
+    const long = (field: number) => Number(Atomics.load(this.#longs, (sa.address + field) >>> 3));
+    return {
+      packets: long(R.SA_PACKETS),
+      bytes: long(R.SA_BYTES),
+      lastUsed: this.#floats[(sa.address + R.SA_LAST_USED) >>> 3]!,
+      sequence: long(R.SA_SEQUENCE),
+      replayDrops: long(R.SA_REPLAY_DROPS),
+      integrityDrops: long(R.SA_INTEGRITY_DROPS),
+    };
+  }
+
+  /** Wipes every KEY. The workers have stopped. */
+  close(): void {
+    clearTimeout(this.#reaper);
+    for (const { address } of this.#retired) this.#release(address);
+    for (const { address } of this.#installed.values()) this.#release(address);
+    this.#retired = [];
+    this.#installed.clear();
+  }
+
+  // ─── Checks ─────────────────────────────────────────────────────────────────────────────────
+
+  /** @returns bytes of STATE the KEY needs */
+  #checkSuite({ protocol, suite, keys }: SaParameters, lengths: Geometry): number {
+    const refuse = (why: string): never => {
+      throw new EspalierError('ERR_UNSUPPORTED_SUITE', `${suiteName(suite) || 'no algorithm'} for ${protocol}: ${why}`);
+    };
+    if ((protocol === 'ah') !== (suite.encr === undefined)) refuse('ESP has an encryption algorithm, AH has none');
+    // Encryption without integrity is never accepted (RFC 8221 §4).
+    if (lengths.icv === 0) refuse('there is no integrity protection');
+    if (suite.encr === ENCR.NULL && suite.integ === INTEG.NONE) refuse('there is no integrity protection');
+    const stateLength = this.#kernel.keyStateLength(suite.encr ?? 0, lengths.key, suite.integ) >>> 0;
+    if (stateLength === UNKNOWN_SUITE) refuse('the kernel does not have it');
+    const encryptionSalt = suite.encr === undefined ? 0 : lengths.salt;
+    const integritySalt = lengths.salt - encryptionSalt;
+    if (keys.encryption.length !== lengths.key + encryptionSalt) {
+      refuse(`the encryption key and salt have ${lengths.key + encryptionSalt} bytes, not ${keys.encryption.length}`);
+    }
+    if (keys.integrity.length !== lengths.integKey + integritySalt) {
+      refuse(`the integrity key and salt have ${lengths.integKey + integritySalt} bytes, not ${keys.integrity.length}`);
+    }
+    return stateLength;
+  }
+
+  #checkAddressing(parameters: SaParameters, before?: SaParameters): void {
+    const { direction, protocol, spi, local, remote, udpEncapsulation } = parameters;
+    const refuse = (code: string, why: string): never => {
+      throw new EspalierError(code, `SA ${spi.toString(16)} (${parameters.name}): ${why}`);
+    };
+    if (addressBytes(local.address).length !== addressBytes(remote.address).length) {
+      refuse('ERR_SA_PARAMETERS', `${local.address} and ${remote.address} are not of one family`);
+    }
+    if (udpEncapsulation && protocol === 'ah')
+      refuse('ERR_SA_PARAMETERS', 'AH cannot be encapsulated in UDP (RFC 3948 §1)');
+    if (before !== undefined) return;
+    if (!Number.isInteger(spi) || spi <= RESERVED_SPIS || spi > MAX_U32) {
+      refuse('ERR_SA_PARAMETERS', `an SPI lies between ${RESERVED_SPIS + 1} and ${MAX_U32} (RFC 4303 §2.1)`);
+    }
+    if (direction === 'in' && this.#inbound[protocol].has(spi))
+      refuse('ERR_SPI_IN_USE', 'another inbound SA has this SPI');
+  }
+
+  // ─── Records ────────────────────────────────────────────────────────────────────────────────
+
+  #takeRecord(): number {
+    if (this.#freeRecords.length === 0 && this.#retired.length > 0) this.reap();
+    const free = this.#freeRecords.pop();
+    if (free !== undefined) return free;
+    if (this.#recordsUsed === this.#plan.securityAssociations) {
+      throw new EspalierError(
+        'ERR_SAD_FULL',
+        `the SAD holds ${this.#recordsUsed} SAs: raise limits.securityAssociations`,
+      );
+    }
+    return this.#plan.saBase + this.#recordsUsed++ * R.SA_SIZE;
+  }
+
+  /** Wipes the record with all that hangs on it, and gives it back. */
+  #release(address: number): void {
+    const { bytes, words } = this.#memory;
+    const key = words[(address + R.SA_KEY) >>> 2]!;
+    if (key !== 0) this.#forget(key);
+    for (const field of [R.SA_KEY, R.SA_WINDOW, R.SA_SELECTORS]) this.#heap.free(words[(address + field) >>> 2]!);
+    bytes.fill(0, address, address + R.SA_SIZE);
+    this.#freeRecords.push(address);
+  }
+
+  #writeRecord(address: number, handle: SaHandle, parameters: SaParameters, geometry: Geometry): void {
+    const { bytes, words } = this.#memory;
+    const set = (field: number, value: number) => {
+      words[(address + field) >>> 2] = value;
+    };
+    set(R.SA_HANDLE, handle);
+    set(R.SA_SPI, byteSwap(parameters.spi));
+    set(R.SA_FLAGS, geometry.flags);
+    set(R.SA_IV_LENGTH, geometry.iv);
+    set(R.SA_ICV_LENGTH, geometry.icv);
+    set(R.SA_BLOCK_MASK, geometry.blockMask);
+    set(R.SA_LANE, geometry.lane);
+    set(R.SA_TFC, parameters.tfcPadding ?? 0);
+    this.#writeAddresses(address, parameters);
+    this.#writeMtu(address, geometry, DEFAULT_PATH_MTU);
+    this.#writeLimits(address, parameters);
+    randomFillSync(bytes, address + R.SA_IV_MASK, 8);
+    if (parameters.direction === 'in') {
+      const window = windowSize(parameters.replayWindow);
+      if (window > 0) set(R.SA_WINDOW, this.#heap.allocate(windowRing(window) / 8));
+      set(R.SA_WINDOW_SIZE, window);
+    }
+    const { selectors } = parameters;
+    if (selectors.length === 0) return;
+    const list = this.#heap.allocate(selectors.length * R.SELECTOR_SIZE);
+    set(R.SA_SELECTORS, list);
+    set(R.SA_SELECTOR_COUNT, selectors.length);
+    selectors.forEach((selector, index) => {
+      writeSelector(this.#memory, list + index * R.SELECTOR_SIZE, selector);
+    });
+  }
+
+  #writeKey(address: number, { suite, keys }: SaParameters, lengths: Geometry, stateLength: number): void {
+    const { bytes, words } = this.#memory;
+    const key = this.#heap.allocate(K.KEY_STATE + stateLength);
+    words[(address + R.SA_KEY) >>> 2] = key;
+    this.#serial = (this.#serial + 1) >>> 0;
+    const set = (field: number, value: number) => {
+      words[(key + field) >>> 2] = value;
+    };
+    set(K.KEY_ENCR, suite.encr ?? 0);
+    set(K.KEY_INTEG, suite.integ);
+    set(K.KEY_KEY_LENGTH, lengths.key);
+    set(K.KEY_INTEG_KEY_LENGTH, lengths.integKey);
+    set(K.KEY_ICV_LENGTH, lengths.icv);
+    set(K.KEY_IV_LENGTH, lengths.iv);
+    set(K.KEY_SERIAL, this.#serial);
+    set(K.KEY_STATE_LENGTH, stateLength);
+    bytes.set(keys.encryption.subarray(0, lengths.key), key + K.KEY_KEY);
+    bytes.set(keys.encryption.subarray(lengths.key), key + K.KEY_SALT);
+    bytes.set(keys.integrity.subarray(0, lengths.integKey), key + K.KEY_INTEG_KEY);
+    if (keys.integrity.length > lengths.integKey) {
+      bytes.set(keys.integrity.subarray(lengths.integKey), key + K.KEY_SALT);
+    }
+    this.#kernel.setupKey(key);
+  }
+
+  #writeLimits(address: number, { direction, esn, lifetime = {} }: SaParameters): void {
+    const set = (field: number, value: number | undefined) => {
+      const word = (address + field) >>> 2;
+      this.#memory.words[word] = value === undefined ? MAX_U32 : value % 2 ** 32;
+      this.#memory.words[word + 1] = value === undefined ? MAX_U32 : Math.floor(value / 2 ** 32);
+    };
+    set(R.SA_SOFT_BYTES, lifetime.softBytes);
+    set(R.SA_HARD_BYTES, lifetime.hardBytes);
+    set(R.SA_SOFT_PACKETS, lifetime.softPackets);
+    set(R.SA_HARD_PACKETS, lifetime.hardPackets);
+    const numbers = esn ? 2 ** 64 : 2 ** 32;
+    set(R.SA_SOFT_SEQUENCE, direction === 'out' ? numbers * SOFT_SEQUENCE : undefined);
+    set(R.SA_HARD_SEQUENCE, direction === 'out' && !esn ? MAX_U32 : undefined);
+  }
+
+  #writeMtu(address: number, geometry: Geometry, pathMtu: number): void {
+    this.#memory.words[(address + R.SA_PATH_MTU) >>> 2] = pathMtu;
+    this.#memory.words[(address + R.SA_INNER_MTU) >>> 2] = innerMtu(geometry, pathMtu);
+  }
+
+  /** Socket addresses and the template of the outer header. */
+  #writeAddresses(address: number, parameters: SaParameters): void {
+    const { bytes, words } = this.#memory;
+    const ported = (endpoint: Endpoint) => (parameters.udpEncapsulation ? endpoint : { ...endpoint, port: 0 });
+    words[(address + R.SA_REMOTE_LENGTH) >>> 2] = writeSockaddr(
+      bytes,
+      address + R.SA_REMOTE,
+      ported(parameters.remote),
+    );
+    words[(address + R.SA_LOCAL_LENGTH) >>> 2] = writeSockaddr(bytes, address + R.SA_LOCAL, ported(parameters.local));
+    const header = outerHeader(parameters);
+    bytes.fill(0, address + R.SA_HEADER, address + R.SA_SIZE);
+    bytes.set(header, address + R.SA_HEADER);
+    words[(address + R.SA_HEADER_LENGTH) >>> 2] = header.length;
+  }
+
+  // ─── Chains ─────────────────────────────────────────────────────────────────────────────────
+
+  #link(address: number): void {
+    const head = this.#head(address) >>> 2;
+    this.#memory.words[(address + R.SA_NEXT) >>> 2] = this.#memory.words[head]!;
+    Atomics.store(this.#memory.words, head, address);
+  }
+
+  /** The record keeps its NEXT, so that a worker that stands on it finds its way on. */
+  #unlink(address: number): void {
+    const { words } = this.#memory;
+    let link = this.#head(address) >>> 2;
+    while (words[link] !== address) link = (words[link]! + R.SA_NEXT) >>> 2;
+    Atomics.store(words, link, words[(address + R.SA_NEXT) >>> 2]!);
+  }
+
+  /** @returns the address of the head of the SA's chain; same as `findSa` of assembly/sad.ts */
+  #head(address: number): number {
+    const hash = Math.imul(this.#memory.words[(address + R.SA_SPI) >>> 2]!, R.SPI_HASH_FACTOR) >>> 0;
+    return this.#plan.spiTable + ((hash ^ (hash >>> R.SPI_HASH_SHIFT)) & (this.#plan.spiBuckets - 1)) * 4;
+  }
+
+  #epochs(): number[] {
+    const epoch = (worker: number) => (this.#plan.arenaBase + worker * ARENA_SIZE + ARENA_EPOCH) >>> 2;
+    return Array.from({ length: this.#plan.workers }, (_, worker) => Atomics.load(this.#memory.words, epoch(worker)));
+  }
+
+  #randomWord(): number {
+    if (this.#randomLeft === 0) {
+      randomFillSync(this.#random);
+      this.#randomLeft = this.#random.length;
+    }
+    return this.#random[--this.#randomLeft]!;
+  }
+}
+
+/** @returns numbers the window holds: a multiple of 32; 0 switches anti-replay off */
+function windowSize(wanted: number): number {
+  if (wanted === 0) return 0;
+  return Math.min(MOST_WINDOW, Math.max(LEAST_WINDOW, Math.ceil(wanted / 32) * 32));
+}
+
+/** @returns bits of the ring that holds a window; same as `ringMask` of assembly/replay.ts */
+function windowRing(size: number): number {
+  return 2 ** Math.ceil(Math.log2(size));
+}
+
+const byteSwap = (word: number): number =>
+  ((word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24)) >>> 0;
+
+/** The outer IP header without lengths, ID, DSCP and checksum. */
+function outerHeader({ local, remote, protocol, udpEncapsulation, df }: SaParameters): Uint8Array {
+  const source = addressBytes(local.address);
+  const destination = addressBytes(remote.address);
+  const next = udpEncapsulation ? IPPROTO.udp : IPPROTO[protocol];
+  if (source.length === 4) {
+    const header = new Uint8Array(20);
+    header[0] = 0x45;
+    header[6] = df === 'set' ? 0x40 : 0;
+    header[8] = HOP_LIMIT;
+    header[9] = next;
+    header.set(source, 12);
+    header.set(destination, 16);
+    return header;
+  }
+  const header = new Uint8Array(40);
+  header[0] = 0x60;
+  header[6] = next;
+  header[7] = HOP_LIMIT;
+  header.set(source, 8);
+  header.set(destination, 24);
+  return header;
+}
