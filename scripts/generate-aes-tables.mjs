@@ -11,10 +11,15 @@
 //
 //     1/x = u·(1 + θ/a + θ/a²) + t·θ/a²        u = 1/io, t = 1/jo
 //
-// and whatever linear map follows (the S-box's affine part, a change of basis, a doubling) is two
-// more look-ups, one in io and one in jo. Zero has no inverse: its table entry is 0x80, which a
-// swizzle as an index turns to 0, and which an XOR with a nibble leaves as large; that this is
-// right for every zero that can occur is checked below for all 256 inputs.
+// and whatever linear map follows (the S-box's affine part, a multiple for MixColumns, a change of
+// basis) is two more look-ups, one in io and one in jo. Zero has no inverse: its table entry is
+// 0x80, which a swizzle as an index turns to 0, and which an XOR with a nibble leaves as large; that
+// this is right for every zero that can occur is checked below for all 256 inputs.
+//
+// Between two rounds bytes stay in the tower, as i·16 + k: everything there is linear, so the
+// output tables of one round print what the next one's ladder reads, and round keys follow suit.
+//   encryption:  v = tower(x)
+//   decryption:  v = tower(A⁻¹(x + 0x63)), A the S-box's linear part, which InvSubBytes wants undone first
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -60,13 +65,30 @@ const uFactor = 1 ^ times(theta, inverse(a) ^ inverse(times(a, a)));
 const tFactor = times(theta, inverse(times(a, a)));
 const output = (factor, map) => range(16).map((n) => (n === 0 ? 0 : map(times(factor, inverse(element(n))))));
 const outputs = (map) => [output(uFactor, map), output(tFactor, map)];
-const inputs = (map) => [range(16).map((n) => toTower[map(n)]), range(16).map((n) => toTower[map(n << 4)])];
+const inputs = (map) => [range(16).map((n) => map(n)), range(16).map((n) => map(n << 4))];
 
+// tower(A⁻¹(x)), without the constant
+const towerInverse = (x) => toTower[affineInverse[x]];
+const multiple = (factor) => (x) => times(factor, x);
+
+/** Tables of pairs: the doc comment and a table for either index. */
 const pairs = {
-  INPUT: ['from a byte, low and high nibble, to i·16 + k', inputs((x) => x)],
-  SBOX: ['SubBytes without its 0x63', outputs(affine)],
-  INPUT_INVERSE: ['the same for InvSubBytes, whose affine part comes first', inputs((x) => affineInverse[x])],
-  INVERSE: ['InvSubBytes', outputs((x) => x)],
+  INPUT: ['from a byte, low and high nibble, to the tower', inputs((x) => toTower[x])],
+  SBOX: ['SubBytes without its 0x63, as bytes', outputs(affine)],
+  DOUBLE: ['2·SubBytes without its constant, in the tower', outputs((x) => toTower[multiple(2)(affine(x))])],
+  TRIPLE: ['3·SubBytes without its constant, in the tower', outputs((x) => toTower[multiple(3)(affine(x))])],
+  INPUT_INVERSE: ['from a byte, low and high nibble, to tower(A⁻¹(x))', inputs(towerInverse)],
+  INVERSE: ['InvSubBytes, as bytes', outputs((x) => x)],
+  INVERSE_14: ['14·InvSubBytes as tower(A⁻¹(x)), and so on', outputs((x) => towerInverse(multiple(14)(x)))],
+  INVERSE_11: ['', outputs((x) => towerInverse(multiple(11)(x)))],
+  INVERSE_13: ['', outputs((x) => towerInverse(multiple(13)(x)))],
+  INVERSE_9: ['', outputs((x) => towerInverse(multiple(9)(x)))],
+};
+const constants = {
+  NIBBLE_MASK: ['sixteen times 15', 15],
+  AFFINE: ['sixteen times the S-box’s constant 0x63, as a byte', 0x63],
+  AFFINE_TOWER: ['tower(0x63)', toTower[0x63]],
+  AFFINE_INVERSE: ['tower(A⁻¹(0x63))', towerInverse(0x63)],
 };
 
 // ─── The ladder over all bytes gives FIPS 197's S-box ────────────────────────────────────────
@@ -81,8 +103,14 @@ function ladder(x, [low, high], [u, t]) {
 }
 for (const x of range(256)) {
   const s = affine(x ? inverse(x) : 0);
-  const back = ladder(s, pairs.INPUT_INVERSE[1], pairs.INVERSE[1]);
-  if (ladder(x, pairs.INPUT[1], pairs.SBOX[1]) !== s || back !== x) throw new Error(`the ladder is wrong at ${x}`);
+  const check = (input, from, output, wanted) => {
+    if (ladder(from, pairs[input][1], pairs[output][1]) !== wanted) throw new Error(`${output} is wrong at ${x}`);
+  };
+  check('INPUT', x, 'SBOX', s);
+  check('INPUT', x, 'DOUBLE', toTower[times(2, s)]);
+  check('INPUT', x, 'TRIPLE', toTower[times(3, s)]);
+  check('INPUT_INVERSE', s, 'INVERSE', x);
+  for (const n of [9, 11, 13, 14]) check('INPUT_INVERSE', s, `INVERSE_${n}`, towerInverse(times(n, x)));
 }
 
 const bytes = (table) => table.map((x) => `0x${x.toString(16).padStart(2, '0')}`).join(', ');
@@ -93,6 +121,7 @@ const tables = [
     [why, `${name}_${name.startsWith('INPUT') ? 'LOW' : 'U'}`, first],
     ['', `${name}_${name.startsWith('INPUT') ? 'HIGH' : 'T'}`, second],
   ]),
+  ...Object.entries(constants).map(([name, [why, value]]) => [why, name, range(16).fill(value)]),
 ];
 const source = `// Printed by scripts/generate-aes-tables.mjs, which derives and checks it: do not edit.
 ${tables

@@ -85,12 +85,12 @@ export function cipherStateLength(encr: u32, keyLength: u32): u32 {
   }
 }
 
-export function cipherSetup(encr: u32, key: usize): void {
+export function cipherSetup(encr: u32, key: usize, scratch: usize): void {
   switch (encr) {
     case ENCR_AES_GCM_8:
     case ENCR_AES_GCM_12:
     case ENCR_AES_GCM_16:
-      return gcmSetup(key);
+      return gcmSetup(key, scratch);
   }
 }
 

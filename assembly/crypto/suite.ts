@@ -6,7 +6,7 @@
  * A cipher `xxx` brings four functions, all of them constant-time in keys and data:
  *
  *     xxxStateLength(keyLength: u32): u32    bytes of STATE it keeps in the KEY block
- *     xxxSetup(key: usize): void             expands the raw key at `key` into STATE
+ *     xxxSetup(key: usize, scratch: usize): void             expands the raw key at `key` into STATE
  *     xxxSeal(list: usize, count: i32, scratch: usize): void
  *     xxxOpen(list: usize, count: i32, scratch: usize): void
  *
@@ -59,7 +59,7 @@ export function keyStateLength(encr: u32, keyLength: u32, integ: u32): u32 {
 /** STATE is the cipher's, then the integrity algorithm's. */
 export function setupKey(key: usize): void {
   const encr = load<u32>(key, KEY_ENCR);
-  cipherSetup(encr, key);
+  cipherSetup(encr, key, scratch + GROUPING_SIZE);
   integSetup(load<u32>(key, KEY_INTEG), key, integStateOffset(key, encr), scratch + GROUPING_SIZE);
 }
 

@@ -5,8 +5,11 @@ import { type CipherSuite, ENCR, INTEG, suiteLengths, suiteName } from '../../sr
 import { BUILDS, Laboratory, type PacketSpec, Random, type SuiteKeys } from './laboratory.ts';
 import { type ReferenceSealed, referenceSeal } from './reference.ts';
 
-/** Payload lengths of ESP, each tried at least once. */
-const LENGTHS = 1501;
+/** Payload lengths of ESP, each tried at least once, and some jumbograms around AES's counter segments. */
+const LENGTHS = [
+  ...Array.from({ length: 1501 }, (_, length) => length),
+  ...[4047, 4048, 4063, 4064, 4065, 4080, 4081, 4097, 8159, 8160, 8161, 8176, 9000, 16_000, 20_001],
+];
 const BATCH = 79;
 
 const HMACS = [INTEG.HMAC_SHA1_96, INTEG.HMAC_SHA2_256_128, INTEG.HMAC_SHA2_384_192, INTEG.HMAC_SHA2_512_256];
@@ -14,6 +17,10 @@ const HMACS = [INTEG.HMAC_SHA1_96, INTEG.HMAC_SHA2_256_128, INTEG.HMAC_SHA2_384_
 const SUITES: readonly CipherSuite[] = [
   { encr: ENCR.CHACHA20_POLY1305, keyBits: 256, integ: INTEG.NONE },
   { encr: ENCR.AES_GCM_16, keyBits: 128, integ: INTEG.NONE },
+  { encr: ENCR.AES_GCM_16, keyBits: 192, integ: INTEG.NONE },
+  { encr: ENCR.AES_GCM_16, keyBits: 256, integ: INTEG.NONE },
+  { encr: ENCR.AES_GCM_12, keyBits: 128, integ: INTEG.NONE },
+  { encr: ENCR.AES_GCM_8, keyBits: 256, integ: INTEG.NONE },
   ...HMACS.map((integ) => ({ encr: ENCR.NULL, keyBits: 0, integ })),
   ...HMACS.map((integ) => ({ keyBits: 0, integ })),
 ];
@@ -58,7 +65,7 @@ function makeCase({ suite, keys, address }: TestKey, length: number, random: Ran
 
 /** Cases of every length, in random order, cut into batches; every batch mixes the keys. */
 function* batches(lab: Laboratory, suites: readonly CipherSuite[], random: Random): Generator<Case[]> {
-  const lengths = Array.from({ length: LENGTHS }, (_, length) => length);
+  const lengths = [...LENGTHS];
   for (let i = lengths.length - 1; i > 0; i--) {
     const j = random.below(i + 1);
     [lengths[i], lengths[j]] = [lengths[j]!, lengths[i]!];

@@ -1,0 +1,289 @@
+/**
+ * AES on sixteen blocks at once, byte-sliced: one lane per block.
+ *
+ *               lane 0    lane 1           lane 15
+ *              +---------+---------+- ··· -+---------+
+ *   vector j   | byte j  | byte j  |       | byte j  |     j = 0 … 15, FIPS 197's byte order:
+ *              | block 0 | block 1 |       | block 15|     row j mod 4, column j div 4
+ *              +---------+---------+- ··· -+---------+
+ *
+ * ShiftRows is then a choice of vectors, AddRoundKey an XOR with sixteen copies of a key byte, and
+ * MixColumns needs no shuffles. SubBytes looks up D = 2·S and T = 3·S at once (aes-sbox.ts,
+ * scripts/generate-aes-tables.mjs), so that a column costs only XORs (indices mod 4):
+ *
+ *     u_q = T_q + D_{q+1}      t = u_0 + u_1 + u_2 + u_3 = S_0 + S_1 + S_2 + S_3
+ *     u_q + t = 2·S_q + 3·S_{q+1} + S_{q+2} + S_{q+3}
+ *
+ * Between rounds bytes are nibble pairs of the tower field; only the last round prints bytes. The
+ * S-box's constant 0x63 goes through ShiftRows and MixColumns unchanged, so it sits in the round keys.
+ *
+ * SET: sixteen blocks in work, 512 bytes: two states of 256, which rounds read and write in turn.
+ * Several sets go through each round one after the other: while one waits for its last column, the
+ * next one's first is being worked on.
+ *
+ * Sliced KEYS: round r at 256·r, each byte sixteen times; 0x63 and the tower folded in.
+ */
+import { expandKey, roundsOf } from "./aes-key";
+import { ladderOutput, lookUp, toTower } from "./aes-sbox";
+import {
+  AFFINE,
+  AFFINE_TOWER,
+  DOUBLE_T,
+  DOUBLE_U,
+  INVERSES,
+  NIBBLE_MASK,
+  QUOTIENTS,
+  SBOX_T,
+  SBOX_U,
+  TRIPLE_T,
+  TRIPLE_U,
+} from "./aes-tables.gen";
+import { storeTransposed } from "./lanes";
+
+/** Bytes of a SET. */
+export const SET_SIZE: u32 = 512;
+/** Bytes of one round's sliced key, and of one state. */
+export const SLICED_SIZE: u32 = 256;
+
+/** @returns bytes of sliced KEYS, a multiple of 64 */
+@inline
+export function slicedKeysSize(keyLength: u32): u32 {
+  return SLICED_SIZE * (roundsOf(keyLength) + 1);
+}
+
+/** Expands the KEY block's raw key and slices it for encryption into `keys`. */
+export function sliceKeys(key: usize, keyLength: u32, keys: usize, scratch: usize): void {
+  const rounds = roundsOf(keyLength);
+  expandKey(key, keyLength, scratch);
+  for (let round = 0; round <= rounds; round++) {
+    let row = v128.load(scratch + (round << 4));
+    if (round == rounds) row = v128.xor(row, v128.load(AFFINE));
+    else row = round == 0 ? toTower(row) : v128.xor(toTower(row), v128.load(AFFINE_TOWER));
+    sliceKey(keys + round * SLICED_SIZE, row);
+  }
+  memory.fill(scratch, 0, <usize>(rounds + 1) << 4);
+}
+
+/** E(K, 0): GCM's hash key. Wipes what it leaves in scratch. */
+export function encryptZero(keys: usize, keyLength: u32, scratch: usize): v128 {
+  const rounds = roundsOf(keyLength);
+  memory.fill(scratch, 0, SET_SIZE);
+  const block = v128.load(scratch + encryptSets(scratch, 1, keys, rounds));
+  memory.fill(scratch, 0, SET_SIZE);
+  return block;
+}
+
+/** All rounds, for SETs of sliced bytes. @returns how far into a SET its sixteen blocks lie afterwards */
+export function encryptSets(state: usize, sets: i32, keys: usize, rounds: i32): usize {
+  for (let set = 0; set < sets; set++) firstKey(state + set * SET_SIZE, keys);
+  const side = middleRounds(state, sets, keys + SLICED_SIZE, rounds - 1, 0);
+  return lastRound(state, sets, keys + rounds * SLICED_SIZE, side);
+}
+
+/** Writes every byte of `row` sixteen times. */
+export function sliceKey(sliced: usize, row: v128): void {
+  for (let j = 0; j < 16; j++) v128.store(sliced + (j << 4), lookUp(row, i8x16.splat(<i8>j)));
+}
+
+/** The vector that ShiftRows brings to row `row` of column `column` (FIPS 197 §5.1.2). */
+@inline
+export function shifted(column: usize, row: usize): usize {
+  return (((column + row) & 3) << 6) + (row << 4);
+}
+
+/**
+ * Rounds that end in MixColumns, for `sets` SETs.
+ * @param state the first SET's current states; the others' follow SET_SIZE apart
+ * @param keys the first round's sliced key
+ * @param side 0, or 256 if the current states are the SETs' second halves
+ * @returns the side where the states are now
+ */
+export function middleRounds(state: usize, sets: i32, keys: usize, rounds: i32, side: usize): usize {
+  const mask = v128.load(NIBBLE_MASK);
+  const inverses = v128.load(INVERSES);
+  const quotients = v128.load(QUOTIENTS);
+  const doubleU = v128.load(DOUBLE_U);
+  const doubleT = v128.load(DOUBLE_T);
+  const tripleU = v128.load(TRIPLE_U);
+  const tripleT = v128.load(TRIPLE_T);
+  const end = state + sets * SET_SIZE;
+  for (; rounds > 0; rounds--, keys += SLICED_SIZE, side ^= SLICED_SIZE) {
+    for (let set = state; set < end; set += SET_SIZE) {
+      for (let column: usize = 0; column < 4; column++) {
+        const from = set + side;
+        const to = set + (side ^ SLICED_SIZE) + (column << 6);
+        const key = keys + (column << 6);
+
+        let x = v128.load(from + shifted(column, 0));
+        let k = v128.and(x, mask);
+        let i = v128.and(i16x8.shr_u(x, 4), mask);
+        let j = v128.xor(i, k);
+        let ak = lookUp(quotients, k);
+        let io = ladderOutput(inverses, i, j, ak);
+        let jo = ladderOutput(inverses, j, i, ak);
+        const d0 = v128.xor(lookUp(doubleU, io), lookUp(doubleT, jo));
+        let u0 = v128.xor(lookUp(tripleU, io), lookUp(tripleT, jo));
+
+        x = v128.load(from + shifted(column, 1));
+        k = v128.and(x, mask);
+        i = v128.and(i16x8.shr_u(x, 4), mask);
+        j = v128.xor(i, k);
+        ak = lookUp(quotients, k);
+        io = ladderOutput(inverses, i, j, ak);
+        jo = ladderOutput(inverses, j, i, ak);
+        u0 = v128.xor(u0, v128.xor(lookUp(doubleU, io), lookUp(doubleT, jo)));
+        let u1 = v128.xor(lookUp(tripleU, io), lookUp(tripleT, jo));
+
+        x = v128.load(from + shifted(column, 2));
+        k = v128.and(x, mask);
+        i = v128.and(i16x8.shr_u(x, 4), mask);
+        j = v128.xor(i, k);
+        ak = lookUp(quotients, k);
+        io = ladderOutput(inverses, i, j, ak);
+        jo = ladderOutput(inverses, j, i, ak);
+        u1 = v128.xor(u1, v128.xor(lookUp(doubleU, io), lookUp(doubleT, jo)));
+        let u2 = v128.xor(lookUp(tripleU, io), lookUp(tripleT, jo));
+
+        x = v128.load(from + shifted(column, 3));
+        k = v128.and(x, mask);
+        i = v128.and(i16x8.shr_u(x, 4), mask);
+        j = v128.xor(i, k);
+        ak = lookUp(quotients, k);
+        io = ladderOutput(inverses, i, j, ak);
+        jo = ladderOutput(inverses, j, i, ak);
+        u2 = v128.xor(u2, v128.xor(lookUp(doubleU, io), lookUp(doubleT, jo)));
+        const u3 = v128.xor(d0, v128.xor(lookUp(tripleU, io), lookUp(tripleT, jo)));
+
+        const t = v128.xor(v128.xor(u0, u1), v128.xor(u2, u3));
+        v128.store(to, v128.xor(v128.xor(u0, t), v128.load(key)));
+        v128.store(to, v128.xor(v128.xor(u1, t), v128.load(key, 16)), 16);
+        v128.store(to, v128.xor(v128.xor(u2, t), v128.load(key, 32)), 32);
+        v128.store(to, v128.xor(v128.xor(u3, t), v128.load(key, 48)), 48);
+      }
+    }
+  }
+  return side;
+}
+
+/**
+ * AddRoundKey before the first round, for vectors of bytes; takes them into the tower.
+ * @param state sixteen sliced vectors
+ */
+export function firstKey(state: usize, key: usize): void {
+  for (let j: usize = 0; j < SLICED_SIZE; j += 16) {
+    v128.store(state + j, v128.xor(toTower(v128.load(state + j)), v128.load(key + j)));
+  }
+}
+
+/**
+ * The last round, which has no MixColumns, and the way back from vectors to blocks.
+ * @returns the side of the SETs where sixteen blocks now lie in the order of lanes
+ */
+export function lastRound(state: usize, sets: i32, key: usize, side: usize): usize {
+  const mask = v128.load(NIBBLE_MASK);
+  const inverses = v128.load(INVERSES);
+  const quotients = v128.load(QUOTIENTS);
+  const u = v128.load(SBOX_U);
+  const t = v128.load(SBOX_T);
+  const end = state + sets * SET_SIZE;
+  for (let set = state; set < end; set += SET_SIZE) {
+    const from = set + side;
+    const to = set + (side ^ SLICED_SIZE);
+    for (let column: usize = 0; column < 4; column++) {
+      const keys = key + (column << 6);
+      storeWords(
+        to + (column << 6),
+        v128.xor(substitute(from + shifted(column, 0), mask, inverses, quotients, u, t), v128.load(keys)),
+        v128.xor(substitute(from + shifted(column, 1), mask, inverses, quotients, u, t), v128.load(keys, 16)),
+        v128.xor(substitute(from + shifted(column, 2), mask, inverses, quotients, u, t), v128.load(keys, 32)),
+        v128.xor(substitute(from + shifted(column, 3), mask, inverses, quotients, u, t), v128.load(keys, 48)),
+      );
+    }
+    wordsToBlocks(to, from);
+  }
+  return side;
+}
+
+/** SubBytes from the tower to bytes, without 0x63. */
+@inline
+function substitute(from: usize, mask: v128, inverses: v128, quotients: v128, u: v128, t: v128): v128 {
+  const x = v128.load(from);
+  const k = v128.and(x, mask);
+  const i = v128.and(i16x8.shr_u(x, 4), mask);
+  const j = v128.xor(i, k);
+  const ak = lookUp(quotients, k);
+  return v128.xor(lookUp(u, ladderOutput(inverses, i, j, ak)), lookUp(t, ladderOutput(inverses, j, i, ak)));
+}
+
+// ─── Transposition: 16 blocks ↔ 16 sliced vectors, by way of columns as words ────────────────
+//
+//   sliced              words: column c of lanes …              blocks
+//   4c   | b0 of 0…15        64c      | 0 | 1 | 2 | 3 |           0  | column 0 | 1 | 2 | 3 |
+//   4c+1 | b1 of 0…15   ◄─►  64c + 16 | 4 | 5 | 6 | 7 |     ◄─►   1  | column 0 | 1 | 2 | 3 |
+//   4c+2 | b2 of 0…15        64c + 32 | 8 | 9 | 10| 11|           ⋮
+//   4c+3 | b3 of 0…15        64c + 48 | 12| 13| 14| 15|           15 | column 0 | 1 | 2 | 3 |
+
+/** Four vectors of single bytes to four vectors of words b0 b1 b2 b3. */
+@inline
+export function storeWords(to: usize, b0: v128, b1: v128, b2: v128, b3: v128): void {
+  const low01 = interleaveLow(b0, b1);
+  const low23 = interleaveLow(b2, b3);
+  const high01 = interleaveHigh(b0, b1);
+  const high23 = interleaveHigh(b2, b3);
+  v128.store(to, i16x8.shuffle(low01, low23, 0, 8, 1, 9, 2, 10, 3, 11));
+  v128.store(to, i16x8.shuffle(low01, low23, 4, 12, 5, 13, 6, 14, 7, 15), 16);
+  v128.store(to, i16x8.shuffle(high01, high23, 0, 8, 1, 9, 2, 10, 3, 11), 32);
+  v128.store(to, i16x8.shuffle(high01, high23, 4, 12, 5, 13, 6, 14, 7, 15), 48);
+}
+
+@inline
+function interleaveLow(a: v128, b: v128): v128 {
+  return i8x16.shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+
+@inline
+function interleaveHigh(a: v128, b: v128): v128 {
+  return i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+
+@inline
+function wordsToBlocks(words: usize, blocks: usize): void {
+  for (let lanes: usize = 0; lanes < 64; lanes += 16) {
+    const at = words + lanes;
+    storeTransposed(blocks + (lanes << 2), 16, v128.load(at), v128.load(at, 64), v128.load(at, 128), v128.load(at, 192));
+  }
+}
+
+/** Sixteen blocks at `blocks` to sliced vectors at `sliced`; uses `words`, 256 bytes, on the way. */
+export function sliceBlocks(blocks: usize, words: usize, sliced: usize): void {
+  for (let lanes: usize = 0; lanes < 64; lanes += 16) {
+    const at = blocks + (lanes << 2);
+    storeTransposed(words + lanes, 64, v128.load(at), v128.load(at, 16), v128.load(at, 32), v128.load(at, 48));
+  }
+  for (let column: usize = 0; column < 256; column += 64) sliceWords(words + column, sliced + column);
+}
+
+/** Back: sliced vectors to blocks, by way of 256 bytes at `words`. */
+export function unsliceBlocks(sliced: usize, words: usize, blocks: usize): void {
+  for (let column: usize = 0; column < 256; column += 64) {
+    const at = sliced + column;
+    storeWords(words + column, v128.load(at), v128.load(at, 16), v128.load(at, 32), v128.load(at, 48));
+  }
+  wordsToBlocks(words, blocks);
+}
+
+/** Sixteen words at `words` to four vectors of their bytes at `sliced`. */
+@inline
+export function sliceWords(words: usize, sliced: usize): void {
+  const a = quarters(v128.load(words));
+  const b = quarters(v128.load(words, 16));
+  const c = quarters(v128.load(words, 32));
+  const d = quarters(v128.load(words, 48));
+  storeTransposed(sliced, 16, a, b, c, d);
+}
+
+/** Four words' bytes 0, then their bytes 1, 2, 3. */
+@inline
+function quarters(x: v128): v128 {
+  return i8x16.shuffle(x, x, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+}
