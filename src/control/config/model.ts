@@ -2,7 +2,7 @@
  * A configuration as the control plane uses it: parsed, checked and with every default filled in.
  * Names and meanings are swanctl.conf's. Times are in seconds, 0 is "never" where that makes sense.
  */
-import type { TrafficSelector } from '../../contract.ts';
+import type { Endpoint, SaParameters, TrafficSelector } from '../../contract.ts';
 import type { CryptoProviderName } from '../crypto/provider.ts';
 import type { Transform } from '../wire/payloads/sa.ts';
 
@@ -78,7 +78,7 @@ export interface ChildConfig {
   readonly tfcPadding: number;
   readonly copyDf: boolean;
   readonly copyDscp: boolean;
-  /** Policies of this child come before or after others of the gateway: lower is first. */
+  /** Lower is looked up first; children have 1000 and the file's policies 100 unless they say otherwise. */
   readonly priority: number;
 }
 
@@ -144,10 +144,13 @@ export interface IkeLimits {
 /** An SA with keys from the file, as `ip xfrm state add` takes them. */
 export interface ManualSaConfig {
   readonly name: string;
-  readonly parameters: Omit<import('../../contract.ts').SaParameters, 'name'>;
+  readonly parameters: Omit<SaParameters, 'name'>;
 }
 
-/** A BYPASS or DISCARD entry of the SPD; `protect` ones come from children and manual SAs. */
+/**
+ * An entry of the SPD that no child makes. An outbound manual SA that no entry of the file names has
+ * one here for each of its selectors, so that traffic finds it.
+ */
 export interface PolicyConfig {
   readonly name: string;
   readonly direction: 'in' | 'out';
@@ -157,6 +160,8 @@ export interface PolicyConfig {
   /** Name of a manual SA, for `protect`. */
   readonly sa?: string;
 }
+
+export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 
 export interface Config {
   readonly gateway: {
@@ -176,7 +181,10 @@ export interface Config {
     readonly crypto: CryptoProviderName;
     /** Path of the Unix socket of the control API. */
     readonly socket: string;
+    readonly logLevel: LogLevel;
     readonly limits: IkeLimits;
+    /** Where Prometheus may fetch metrics over TCP, beside the socket; undefined for nowhere. */
+    readonly metrics?: Endpoint;
     /** Path of the Wireshark key tables; undefined writes none. */
     readonly keyLog?: string;
   };
