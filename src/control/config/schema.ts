@@ -35,15 +35,15 @@ type Below = { readonly keys: Shape } | { readonly names: z.ZodType };
 const below = new WeakMap<z.ZodType, Below>();
 
 const notAMap = { error: 'must be a map: keys with values, indented below it' };
-type Input<S extends z.ZodType> = z.input<S> | null | undefined;
+/** A schema of a map that may be left out, or have nothing below its key. */
+type Lenient<S extends z.ZodType> = z.ZodType<z.output<S>, z.input<S> | null | undefined> & {
+  _zod: { optin: 'optional' };
+};
 
 /** A map with these keys. `key:` with nothing below it is an empty one. */
 function section<S extends Shape>(shape: S) {
   const map = z.object(shape, notAMap);
-  const schema = z.preprocess((value) => value ?? {}, map) as unknown as z.ZodType<
-    z.output<typeof map>,
-    Input<typeof map>
-  >;
+  const schema = z.preprocess((value) => value ?? {}, map) as unknown as Lenient<typeof map>;
   below.set(schema, { keys: shape });
   return schema;
 }
@@ -51,10 +51,7 @@ function section<S extends Shape>(shape: S) {
 /** A map from names to what `schema` describes. */
 function named<S extends z.ZodType>(schema: S) {
   const map = z.record(z.string(), schema, notAMap);
-  const whole = z.preprocess((value) => value ?? {}, map) as unknown as z.ZodType<
-    z.output<typeof map>,
-    Input<typeof map>
-  >;
+  const whole = z.preprocess((value) => value ?? {}, map) as unknown as Lenient<typeof map>;
   below.set(whole, { names: schema });
   return whole;
 }
