@@ -36,6 +36,8 @@ export interface CryptoBackend {
   forget(key: number): void;
   /** Drops and wipes everything. */
   close(): void;
+  /** What the backend has counted, by name, for whoever asks (`shadow_packets`, …). */
+  counters?(): Readonly<Record<string, number>>;
 }
 
 /** A module that provides a backend exports one of these, as `createBackend` or as its default. */

@@ -4,14 +4,20 @@ import { pathToFileURL } from 'node:url';
 import { EspalierError } from '../../errors.ts';
 import type { KernelExports } from '../kernel.ts';
 import type { CreateBackend, CryptoBackend, KernelMemory } from './backend.ts';
+import { type CheckResult, conform, type MakeBackend } from './conformance.ts';
 import { withFallback } from './fallback.ts';
+import { HybridBackend } from './hybrid.ts';
+import { nobleCiphers } from './noble.ts';
 import { nodeCiphers } from './node.ts';
 import { createOpensslBackend } from './openssl/index.ts';
 import { PacketBackend } from './packet-backend.ts';
+import { ShadowBackend } from './shadow.ts';
 import { ALL_SUITES } from './suites.ts';
 import { createWasmBackend } from './wasm.ts';
+import { Workbench } from './workbench.ts';
 
 export type { CreateBackend, CryptoBackend, KernelMemory } from './backend.ts';
+export type { CheckResult } from './conformance.ts';
 
 interface BackendEntry {
   /** One line for lists and `--help`. */
@@ -28,11 +34,31 @@ const ENTRIES: Readonly<Record<string, BackendEntry>> = {
     about: 'the OpenSSL inside the node binary, called directly: fastest for large packets',
     create: (kernel) => createOpensslBackend(kernel),
   },
+  hybrid: {
+    about: 'wasm or openssl, per batch whichever was measured to be faster',
+    create: createHybrid,
+  },
   node: {
     about: 'node:crypto, a cipher object per packet',
     create: (kernel) => new PacketBackend(kernel, nodeCiphers),
   },
+  noble: {
+    about: '@noble/ciphers, the readable reference',
+    create: (kernel) => new PacketBackend(kernel, nobleCiphers),
+  },
 };
+
+async function createHybrid(kernel: KernelMemory, exports: KernelExports): Promise<CryptoBackend> {
+  const openssl = createOpensslBackend(kernel);
+  const bench = new Workbench(HYBRID_MEMORY);
+  const wasm = createWasmBackend(await bench.instantiate());
+  const rivals = { bench, wasm, openssl: createOpensslBackend(bench.kernel) };
+  return new HybridBackend(kernel, createWasmBackend(exports), openssl, rivals);
+}
+
+/** Bytes of packets and keys that measuring, and checking a sample, have room for. */
+const HYBRID_MEMORY = 524_288;
+const SHADOW_MEMORY = 524_288;
 
 /** Names of the backends that come with Espalier. */
 export const BACKENDS: readonly string[] = Object.keys(ENTRIES);
@@ -46,22 +72,71 @@ export interface BackendOptions {
   readonly log?: (message: string) => void;
 }
 
+const warn = (message: string) => process.emitWarning(message, { code: 'ESPALIER_BACKEND' });
+
 /**
- * Makes the backend of one worker thread. Suites that it does not support are done by `wasm`.
+ * Makes the backend of one worker thread. Suites that it does not support are done by `wasm`, and so
+ * is everything where this system lacks what it needs.
  * @param name one of BACKENDS, or the path of a module (`./my-backend.js`) that exports a
- *   `CreateBackend` as `createBackend` or as its default
- * @throws EspalierError `ERR_BACKEND`
+ *   `CreateBackend` as `createBackend` or as its default; `NAME+OTHER` checks a sample of NAME's
+ *   packets with OTHER
+ * @throws EspalierError `ERR_BACKEND` for a name or module that cannot be used
  */
 export async function createBackend(
   name: string,
   kernel: KernelMemory,
   exports: KernelExports,
-  { log = (message) => process.emitWarning(message, { code: 'ESPALIER_BACKEND' }) }: BackendOptions = {},
+  { log = warn }: BackendOptions = {},
 ): Promise<CryptoBackend> {
+  const [first, second] = splitShadow(name);
+  const backend = await createComplete(first, kernel, exports, log);
+  if (second === undefined) return backend;
+  const bench = new Workbench(SHADOW_MEMORY);
+  const shadow = await createComplete(second, bench.kernel, await bench.instantiate(), log);
+  return new ShadowBackend(kernel, backend, shadow, bench, log);
+}
+
+/** `wasm+noble` is `wasm` with `noble` as its shadow. A module's path may have a plus sign in it. */
+function splitShadow(name: string): [first: string, second?: string] {
+  const plus = name.lastIndexOf('+');
+  if (plus < 0) return [name];
+  const [first, second] = [name.slice(0, plus), name.slice(plus + 1)];
+  return BACKENDS.includes(second) || isModulePath(second) ? [first, second] : [name];
+}
+
+async function createComplete(
+  name: string,
+  kernel: KernelMemory,
+  exports: KernelExports,
+  log: (message: string) => void,
+): Promise<CryptoBackend> {
+  try {
+    const backend = await loadBackend(name, kernel, exports);
+    if (name === 'wasm' || ALL_SUITES.every((suite) => backend.supports(suite))) return backend;
+    return withFallback(backend, createWasmBackend(exports), kernel, log);
+  } catch (error) {
+    if (!(error instanceof EspalierError) || error.code !== 'ERR_BACKEND_UNAVAILABLE') throw error;
+    log(`backend '${name}' cannot be used, 'wasm' takes its place: ${error.message}`);
+    return createWasmBackend(exports);
+  }
+}
+
+/**
+ * Makes the backend as it is, without anything to stand in for it: for tests of backends.
+ * @throws EspalierError `ERR_BACKEND`, `ERR_BACKEND_UNAVAILABLE`
+ */
+export async function loadBackend(name: string, kernel: KernelMemory, exports: KernelExports): Promise<CryptoBackend> {
   const own = ENTRIES[name];
-  const backend = own ? await own.create(kernel, exports) : await (await loadModule(name))(kernel);
-  if (ALL_SUITES.every((suite) => backend.supports(suite))) return backend;
-  return backend.name === 'wasm' ? backend : withFallback(backend, createWasmBackend(exports), kernel, log);
+  return own ? own.create(kernel, exports) : (await loadModule(name))(kernel);
+}
+
+/** Checks whether a backend, ours or a user's, does what the seam asks (`conformance.ts`). */
+export function runConformance(name: string): AsyncIterable<CheckResult> {
+  const make =
+    (wanted: string): MakeBackend =>
+    (kernel, exports) =>
+      loadBackend(wanted, kernel, exports);
+  return conform(make(name), make(name === 'node' ? 'wasm' : 'node'));
 }
 
 /** Is that the path of a user's module, not a name of ours? */

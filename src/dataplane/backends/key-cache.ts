@@ -15,6 +15,9 @@ export class KeyCache<T> {
   readonly #create: (key: number) => T;
   readonly #dispose: (value: T) => void;
   readonly #entries = new Map<number, Entry<T>>();
+  /** The entry asked for last: mostly the one asked for next. */
+  #lastKey = 0;
+  #last: Entry<T> | undefined;
 
   /**
    * @param create makes the value for the KEY block at an address
@@ -28,18 +31,23 @@ export class KeyCache<T> {
 
   get(key: number): T {
     const serial = this.#kernel.words[(key + L.KEY_SERIAL) >>> 2]!;
-    const entry = this.#entries.get(key);
-    if (entry?.serial === serial) return entry.value;
-    if (entry !== undefined) this.#dispose(entry.value);
-    const value = this.#create(key);
-    this.#entries.set(key, { serial, value });
-    return value;
+    if (key === this.#lastKey && this.#last?.serial === serial) return this.#last.value;
+    let entry = this.#entries.get(key);
+    if (entry?.serial !== serial) {
+      this.forget(key);
+      entry = { serial, value: this.#create(key) };
+      this.#entries.set(key, entry);
+    }
+    this.#lastKey = key;
+    this.#last = entry;
+    return entry.value;
   }
 
   forget(key: number): void {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
     this.#entries.delete(key);
+    this.#last = undefined;
     this.#dispose(entry.value);
   }
 

@@ -13,7 +13,7 @@ import {
 } from 'node:crypto';
 import { type CipherSuite, ENCR, INTEG, suiteLengths } from '../../algorithms.ts';
 import type { Packet, PacketCipher, PacketCiphers } from './packet-backend.ts';
-import { isGmac, type RawKeys } from './suites.ts';
+import { isGmac, isKnownSuite, type RawKeys } from './suites.ts';
 
 const HASHES: Readonly<Record<number, string>> = {
   [INTEG.HMAC_SHA1_96]: 'sha1',
@@ -24,7 +24,7 @@ const HASHES: Readonly<Record<number, string>> = {
 
 export const nodeCiphers: PacketCiphers = {
   name: 'node',
-  supports: () => true,
+  supports: isKnownSuite,
   create(suite, keys) {
     if (isGmac(suite.integ)) return new Gmac(keys.integKey, keys.salt, authenticatedByAh);
     if (suite.encr === ENCR.NULL_AUTH_AES_GMAC) return new Gmac(keys.key, keys.salt, authenticatedByEsp);

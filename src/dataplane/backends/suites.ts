@@ -1,6 +1,6 @@
 /** The cipher suites a backend may meet, and how a KEY block says which one it holds. */
 import * as L from '../../../assembly/layout.ts';
-import { type CipherSuite, ENCR, ENCRYPTION, INTEG, INTEGRITY } from '../../algorithms.ts';
+import { type CipherSuite, ENCR, ENCRYPTION, INTEG, INTEGRITY, suiteName } from '../../algorithms.ts';
 import type { KernelMemory } from './backend.ts';
 
 /** GMAC authenticates AH packets (RFC 4543 §4); in ESP it is an ENCR of its own. */
@@ -21,6 +21,11 @@ export const ALL_SUITES: readonly CipherSuite[] = [
   ),
   ...INTEGRITY.map(({ id }) => ({ keyBits: 0, integ: id })),
 ];
+
+const known = new Set(ALL_SUITES.map(suiteName));
+
+/** Is it one of ALL_SUITES? */
+export const isKnownSuite = (suite: CipherSuite): boolean => known.has(suiteName(suite));
 
 /** @returns the suite of the KEY block at `key` */
 export function suiteOf({ words }: KernelMemory, key: number): CipherSuite {

@@ -1,0 +1,181 @@
+/**
+ * Per batch whichever is faster: `wasm` for many small packets, `openssl` for large ones. Which it
+ * is depends on suite, direction, packet lengths, packets in the batch, machine and Node.js version,
+ * so it is measured: the common suites at start, another one when its first packet comes.
+ *
+ *     ns a packet                        a batch's cost is the sum over its packets of
+ *       |        wasm, alone            GAIN[suite][direction][packets][length],
+ *       |       /      wasm, of 32      the time that openssl takes longer than wasm
+ *       |      /    _/
+ *       |     /  _/   ____---- openssl
+ *       |____/_/-----
+ *       |_/ /
+ *       +--------------------- length
+ */
+import * as L from '../../../assembly/layout.ts';
+import { type CipherSuite, ENCR, INTEG, suiteName } from '../../algorithms.ts';
+import type { CryptoBackend, KernelMemory } from './backend.ts';
+import { KeyCache } from './key-cache.ts';
+import { suiteOf } from './suites.ts';
+import { type Direction, layOutBatches, timeBatches } from './timing.ts';
+import type { Workbench } from './workbench.ts';
+
+/** Measured before the first packet. */
+const COMMON_SUITES: readonly CipherSuite[] = [
+  { encr: ENCR.AES_GCM_16, keyBits: 128, integ: INTEG.NONE },
+  { encr: ENCR.AES_GCM_16, keyBits: 256, integ: INTEG.NONE },
+  { encr: ENCR.CHACHA20_POLY1305, keyBits: 256, integ: INTEG.NONE },
+];
+
+/** Packets of a batch; one in between counts as the next lower. */
+const COUNTS = [1, 4, 8, 16, 32] as const;
+/** Payload lengths in bytes; in between a straight line. */
+const LENGTHS = [64, 256, 640, 1408] as const;
+/** Lengths are looked up in steps of 64 bytes; longer than the last step is like it. */
+const STEP_BITS = 6;
+const STEPS = 25;
+
+/** Milliseconds of one measurement, how often it is made, and of warming up: V8 recompiles hot code meanwhile. */
+const MEASURE_MS = 0.08;
+const MEASUREMENTS = 3;
+const WARM_UP_MS = 12;
+/** Bytes of packets that a measurement goes round in. */
+const SET_BYTES = 16_384;
+
+/** By index of COUNTS: nanoseconds that openssl takes longer than wasm, by length step. */
+type Gains = readonly Float64Array[];
+type SuiteGains = Readonly<Record<Direction, Gains>>;
+
+/** A pair of backends over a memory of their own, to be measured. */
+export interface Rivals {
+  readonly bench: Workbench;
+  readonly wasm: CryptoBackend;
+  readonly openssl: CryptoBackend;
+}
+
+export class HybridBackend implements CryptoBackend {
+  readonly name = 'hybrid';
+  readonly #kernel: KernelMemory;
+  readonly #wasm: CryptoBackend;
+  readonly #openssl: CryptoBackend;
+  readonly #rivals: Rivals;
+  readonly #measured = new Map<string, SuiteGains>();
+  readonly #keys: KeyCache<SuiteGains>;
+
+  constructor(kernel: KernelMemory, wasm: CryptoBackend, openssl: CryptoBackend, rivals: Rivals) {
+    this.#kernel = kernel;
+    this.#wasm = wasm;
+    this.#openssl = openssl;
+    this.#rivals = rivals;
+    this.#keys = new KeyCache(
+      kernel,
+      (key) => this.#gains(suiteOf(kernel, key)),
+      () => {},
+    );
+    for (const suite of COMMON_SUITES) this.#gains(suite);
+  }
+
+  supports(suite: CipherSuite): boolean {
+    return this.#wasm.supports(suite) || this.#openssl.supports(suite);
+  }
+
+  seal(descriptors: number, count: number): void {
+    this.#choose('seal', descriptors, count).seal(descriptors, count);
+  }
+
+  open(descriptors: number, count: number): void {
+    this.#choose('open', descriptors, count).open(descriptors, count);
+  }
+
+  forget(key: number): void {
+    this.#keys.forget(key);
+    this.#wasm.forget(key);
+    this.#openssl.forget(key);
+  }
+
+  close(): void {
+    this.#keys.clear();
+    for (const backend of [this.#wasm, this.#openssl, this.#rivals.wasm, this.#rivals.openssl]) backend.close();
+  }
+
+  /** @returns the backend that `seal` or `open` takes for such a batch */
+  #choose(direction: Direction, descriptors: number, count: number): CryptoBackend {
+    const { words } = this.#kernel;
+    const row = countIndex(count);
+    const end = descriptors + count * L.PACKET_SIZE;
+    let key = 0;
+    let gains: Float64Array | undefined;
+    let sum = 0;
+    for (let packet = descriptors; packet < end; packet += L.PACKET_SIZE) {
+      const next = words[(packet + L.PACKET_KEY) >>> 2]!;
+      if (gains === undefined || next !== key) gains = this.#keys.get(next)[direction][row]!;
+      key = next;
+      sum += gains[lengthStep(words[(packet + L.PACKET_LENGTH) >>> 2]!)]!;
+    }
+    return sum > 0 ? this.#wasm : this.#openssl;
+  }
+
+  #gains(suite: CipherSuite): SuiteGains {
+    const name = suiteName(suite);
+    let gains = this.#measured.get(name);
+    if (gains === undefined) {
+      gains = measure(this.#rivals, suite);
+      this.#measured.set(name, gains);
+    }
+    return gains;
+  }
+}
+
+/** floor(log2(count)) by what was measured: 2 and 3 are like 1, more than 32 like 32. */
+const countIndex = (count: number): number => Math.max(0, Math.min(30 - Math.clz32(count | 1), COUNTS.length - 1));
+
+const lengthStep = (length: number): number => Math.min(length >>> STEP_BITS, STEPS - 1);
+
+function measure(rivals: Rivals, suite: CipherSuite): SuiteGains {
+  // One that does not know the suite loses whatever else is in the batch.
+  if (!rivals.wasm.supports(suite)) return everywhere(Number.NEGATIVE_INFINITY);
+  if (!rivals.openssl.supports(suite)) return everywhere(Number.POSITIVE_INFINITY);
+  warmUp(rivals, suite);
+  return { seal: measureDirection(rivals, suite, 'seal'), open: measureDirection(rivals, suite, 'open') };
+}
+
+function everywhere(gain: number): SuiteGains {
+  const gains = COUNTS.map(() => new Float64Array(STEPS).fill(gain));
+  return { seal: gains, open: gains };
+}
+
+function warmUp({ bench, wasm, openssl }: Rivals, suite: CipherSuite): void {
+  for (const count of [1, 32]) {
+    bench.clear();
+    const set = layOutBatches(bench, suite, new Array<number>(count).fill(1024), SET_BYTES);
+    for (const backend of [wasm, openssl]) timeBatches(backend, 'open', set, WARM_UP_MS / 4);
+  }
+}
+
+function measureDirection(rivals: Rivals, suite: CipherSuite, direction: Direction): Gains {
+  return COUNTS.map((count) => {
+    const points = LENGTHS.map((length) => measurePoint(rivals, suite, direction, count, length));
+    return Float64Array.from({ length: STEPS }, (_, step) => interpolate(points, (step + 0.5) * 2 ** STEP_BITS));
+  });
+}
+
+/** The best of a few runs, taken in turn, so that other work on the machine hurts neither. */
+function measurePoint(rivals: Rivals, suite: CipherSuite, direction: Direction, count: number, length: number): number {
+  const { bench, wasm, openssl } = rivals;
+  bench.clear();
+  const set = layOutBatches(bench, suite, new Array<number>(count).fill(length), SET_BYTES);
+  let [fast, native] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  for (let i = 0; i < MEASUREMENTS; i++) {
+    fast = Math.min(fast, timeBatches(wasm, direction, set, MEASURE_MS));
+    native = Math.min(native, timeBatches(openssl, direction, set, MEASURE_MS));
+  }
+  return (native - fast) / count;
+}
+
+function interpolate(points: readonly number[], length: number): number {
+  const found = LENGTHS.findIndex((limit) => limit >= length);
+  const above = found <= 0 ? (found === 0 ? 1 : LENGTHS.length - 1) : found;
+  const [low, high] = [LENGTHS[above - 1]!, LENGTHS[above]!];
+  const share = (length - low) / (high - low);
+  return points[above - 1]! * (1 - share) + points[above]! * share;
+}

@@ -1,0 +1,200 @@
+/** Backends by name, by module, completed by `wasm`, and watched by a shadow. */
+import { describe, expect, it } from 'vitest';
+import * as L from '../../assembly/layout.ts';
+import { type CipherSuite, ENCR, INTEG, suiteLengths } from '../../src/algorithms.ts';
+import type { CryptoBackend } from '../../src/dataplane/backends/backend.ts';
+import { withFallback } from '../../src/dataplane/backends/fallback.ts';
+import { HybridBackend } from '../../src/dataplane/backends/hybrid.ts';
+import { BACKENDS, createBackend, describeBackends, runConformance } from '../../src/dataplane/backends/index.ts';
+import { type PacketSpec, Workbench } from '../../src/dataplane/backends/workbench.ts';
+import { packagePath } from '../../src/package-root.ts';
+
+const GCM: CipherSuite = { encr: ENCR.AES_GCM_16, keyBits: 128, integ: INTEG.NONE };
+const CHACHA: CipherSuite = { encr: ENCR.CHACHA20_POLY1305, keyBits: 256, integ: INTEG.NONE };
+const CCM: CipherSuite = { encr: ENCR.AES_CCM_16, keyBits: 128, integ: INTEG.NONE };
+
+const zeros = (length: number) => new Uint8Array(length);
+
+function keyOf(bench: Workbench, suite: CipherSuite): number {
+  const { key, salt, integKey } = suiteLengths(suite);
+  return bench.key(suite, { key: zeros(key).fill(7), salt: zeros(salt), integKey: zeros(integKey) });
+}
+
+const packet = (key: number, length = 64): PacketSpec => ({
+  key,
+  iv: zeros(8),
+  aad: zeros(8),
+  payload: zeros(length),
+});
+
+async function workbench() {
+  const bench = new Workbench(1 << 20);
+  return { bench, exports: await bench.instantiate() };
+}
+
+/** A backend that only notes what it is asked to do. */
+function recorder(name: string, supported: readonly CipherSuite[], calls: string[]): CryptoBackend {
+  return {
+    name,
+    supports: ({ encr }) => supported.some((suite) => suite.encr === encr),
+    seal: (descriptors, count) => calls.push(`${name} seal ${descriptors} ${count}`),
+    open: (descriptors, count) => calls.push(`${name} open ${descriptors} ${count}`),
+    forget: (key) => calls.push(`${name} forget ${key}`),
+    close: () => calls.push(`${name} close`),
+  };
+}
+
+describe('the registry', () => {
+  it('has five backends, each with a line about it', () => {
+    expect([...BACKENDS].sort()).toEqual(['hybrid', 'noble', 'node', 'openssl', 'wasm']);
+    for (const line of Object.values(describeBackends())) expect(line).not.toBe('');
+  });
+
+  it('names the choices when it does not know a name', async () => {
+    const { bench, exports } = await workbench();
+    const failure = createBackend('wams', bench.kernel, exports);
+    await expect(failure).rejects.toMatchObject({ code: 'ERR_BACKEND', message: expect.stringContaining('wasm') });
+  });
+
+  it('says which module it could not load', async () => {
+    const { bench, exports } = await workbench();
+    const failure = createBackend('./no/such.js', bench.kernel, exports);
+    await expect(failure).rejects.toMatchObject({ code: 'ERR_BACKEND', message: expect.stringContaining('such.js') });
+  });
+
+  it("loads a user's module, which passes the conformance suite", async () => {
+    const failed: string[] = [];
+    for await (const { name, ok } of runConformance(packagePath('examples', 'backend-aes-gcm.js'))) {
+      if (!ok) failed.push(name);
+    }
+    expect(failed).toEqual([]);
+  });
+
+  it('completes a module with wasm and says so once', async () => {
+    const { bench, exports } = await workbench();
+    const lines: string[] = [];
+    const path = packagePath('examples', 'backend-aes-gcm.js');
+    const backend = await createBackend(path, bench.kernel, exports, { log: (line) => lines.push(line) });
+    const packets = bench.packets([
+      packet(keyOf(bench, CHACHA)),
+      packet(keyOf(bench, GCM)),
+      packet(keyOf(bench, CHACHA)),
+    ]);
+    backend.seal(packets[0]!.descriptor, 3);
+    expect(packets.map(({ status }) => status())).toEqual([L.STATUS_OK, L.STATUS_OK, L.STATUS_OK]);
+    expect(lines).toEqual([expect.stringMatching(/example-aes-gcm.*chacha20poly1305.*wasm/)]);
+  });
+
+  it('falls back to wasm where a backend has not what it needs', async () => {
+    const { bench, exports } = await workbench();
+    const lines: string[] = [];
+    const path = packagePath('test', 'backends', 'unavailable.ts');
+    const backend = await createBackend(path, bench.kernel, exports, { log: (line) => lines.push(line) });
+    expect(backend.name).toBe('wasm');
+    expect(lines).toEqual([expect.stringMatching(/cannot be used.*not on this system/)]);
+  });
+});
+
+describe('a completed backend', () => {
+  it('cuts a batch into runs and keeps its order', async () => {
+    const { bench } = await workbench();
+    const calls: string[] = [];
+    const own = recorder('own', [GCM], calls);
+    const backend = withFallback(own, recorder('other', [GCM, CHACHA], calls), bench.kernel, () => {});
+    const [a, b] = [keyOf(bench, GCM), keyOf(bench, CHACHA)];
+    const batch = bench.packets([a, a, b, b, b, a].map((key) => packet(key)));
+    const at = (index: number) => batch[index]!.descriptor;
+    backend.open(at(0), 6);
+    expect(calls).toEqual([`own open ${at(0)} 2`, `other open ${at(2)} 3`, `own open ${at(5)} 1`]);
+  });
+});
+
+describe('the hybrid backend', () => {
+  /** Takes as long as it is told for each packet. */
+  const costing = (
+    name: string,
+    calls: string[],
+    bench: Workbench,
+    cost: (length: number) => number,
+  ): CryptoBackend => {
+    const work = (descriptors: number, count: number) => {
+      let milliseconds = 0;
+      for (let i = 0; i < count; i++) {
+        milliseconds += cost(bench.kernel.words[(descriptors + i * L.PACKET_SIZE + L.PACKET_LENGTH) >>> 2]!);
+      }
+      const end = performance.now() + milliseconds;
+      while (performance.now() < end);
+      calls.push(name);
+    };
+    return { name, supports: () => true, seal: work, open: work, forget() {}, close() {} };
+  };
+
+  it('takes whichever was faster for the lengths of the batch', async () => {
+    const { bench } = await workbench();
+    const calls: string[] = [];
+    const wasm = costing('wasm', calls, bench, (length) => length / 2e5);
+    const openssl = costing('openssl', calls, bench, () => 0.003);
+    const own = new Workbench(1 << 19);
+    const rivals = {
+      bench: own,
+      wasm: costing('wasm', [], own, (length) => length / 2e5),
+      openssl: costing('openssl', [], own, () => 0.003),
+    };
+    const backend = new HybridBackend(bench.kernel, wasm, openssl, rivals);
+    const key = keyOf(bench, GCM);
+    for (const lengths of [[64], [1400], [64, 64, 64, 64, 64, 1400], [64, 1400, 1400]]) {
+      const [first] = bench.packets(lengths.map((length) => packet(key, length)));
+      backend.seal(first!.descriptor, lengths.length);
+      backend.open(first!.descriptor, lengths.length);
+    }
+    expect(calls).toEqual(['wasm', 'wasm', 'openssl', 'openssl', 'wasm', 'wasm', 'openssl', 'openssl']);
+    backend.close();
+  });
+});
+
+describe('a shadow', () => {
+  it('agrees with a sound backend on every suite it samples', async () => {
+    const { bench, exports } = await workbench();
+    const backend = await createBackend('wasm+noble', bench.kernel, exports);
+    const keys = [keyOf(bench, GCM), keyOf(bench, CHACHA)];
+    for (let i = 0; i < 40; i++) {
+      const batch = bench.packets(Array.from({ length: 10 }, (_, n) => packet(keys[n % 2]!, 100 + n)));
+      backend.seal(batch[0]!.descriptor, 10);
+      if (i % 3 === 0) batch[4]!.icv[0]! ^= 1;
+      backend.open(batch[0]!.descriptor, 10);
+    }
+    expect(backend.counters?.()).toEqual({ shadow_packets: 13, shadow_disagreements: 0 });
+    expect(backend.name).toBe('wasm+noble');
+    backend.close();
+  });
+
+  it('counts and reports a disagreement, and lets the first result stand', async () => {
+    const { bench, exports } = await workbench();
+    const lines: string[] = [];
+    const name = `node+${packagePath('test', 'backends', 'wrong.ts')}`;
+    const backend = await createBackend(name, bench.kernel, exports, { log: (line) => lines.push(line) });
+    const [sealed] = bench.packets([packet(keyOf(bench, GCM))]);
+    backend.seal(sealed!.descriptor, 1);
+    expect(backend.counters?.()).toEqual({ shadow_packets: 1, shadow_disagreements: 1 });
+    expect(lines).toEqual([expect.stringMatching(/'node' and 'wrong' disagree: seal of 64 bytes with aes128gcm16/)]);
+    expect(sealed!.status()).toBe(L.STATUS_OK);
+  });
+
+  it('says so when the shadow itself cannot be used', async () => {
+    const { bench, exports } = await workbench();
+    await expect(createBackend('wasm+./nothing.js', bench.kernel, exports)).rejects.toMatchObject({
+      code: 'ERR_BACKEND',
+    });
+  });
+});
+
+describe('CCM', () => {
+  it('is left by noble to wasm, if the kernel has it', async () => {
+    const { bench, exports } = await workbench();
+    const backend = await createBackend('noble', bench.kernel, exports, { log: () => {} });
+    const [first] = bench.packets([packet(keyOf(bench, CCM))]);
+    backend.seal(first!.descriptor, 1);
+    const known = exports.keyStateLength(ENCR.AES_CCM_16, 16, INTEG.NONE) >>> 0 !== 0xffffffff;
+    expect(first!.status() === L.STATUS_OK).toBe(known);
+  });
+});
