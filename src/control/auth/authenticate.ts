@@ -12,8 +12,10 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 import { AUTH_METHOD, authMethodName } from '../wire/iana.ts';
 import type { AuthPayload } from '../wire/payloads/auth.ts';
 import type { CertPayload } from '../wire/payloads/cert.ts';
+import { verifyCertificateAuth } from './certificate-auth.ts';
 import { acceptsIdentity, type IdentityBytes, identityText, isWellFormed } from './identity.ts';
 import { type SignedInputs, signedOctets } from './octets.ts';
+import { SIGNATURE_METHODS, signOctets } from './public-key.ts';
 import { sharedKeyMic, verifySharedKeyMic } from './shared-key.ts';
 
 /** What both directions need beside the configuration; `id` and the rest are those of the side that authenticates. */
@@ -70,11 +72,9 @@ const SCHEMES: Readonly<Record<LocalAuth['auth'], Scheme>> = {
   },
   pubkey: {
     name: 'a certificate',
-    methods: [],
-    make: () => {
-      throw new EspalierError('ERR_AUTH', 'certificates are not supported yet: set local.auth to psk');
-    },
-    verify: () => ({ refusal: 'certificates are not supported yet: set remote.auth to psk' }),
+    methods: SIGNATURE_METHODS,
+    make: (local, { peerHashes }, octets) => signOctets(local, octets, peerHashes),
+    verify: (remote, { now }, octets, proof) => verifyCertificateAuth(remote, { ...proof, octets, now }),
   },
   null: {
     name: 'NULL',
@@ -95,7 +95,8 @@ function ownSecret(psk: Uint8Array | undefined): Uint8Array {
 }
 
 /** `any` takes whatever proves something; NULL proves nothing and must be asked for by name. */
-const schemesOf = ({ auth }: RemoteAuth): Scheme[] => (auth === 'any' ? [SCHEMES.psk] : [SCHEMES[auth]]);
+const schemesOf = ({ auth }: RemoteAuth): Scheme[] =>
+  auth === 'any' ? [SCHEMES.psk, SCHEMES.pubkey] : [SCHEMES[auth]];
 
 /**
  * @returns our AUTH payload

@@ -7,7 +7,7 @@ import type { Identity, LocalAuth, RemoteAuth } from '../config/model.ts';
 import { addressBytes, addressText, isAddress } from '../wire/address.ts';
 import { equalBytes, toHex } from '../wire/bytes.ts';
 import { ID_TYPE, idTypeName } from '../wire/iana.ts';
-import { dnText, isDn, matchDn, parseDn } from './dn.ts';
+import { dnText, isDn, isEmptyDn, matchDn, parseDn } from './dn.ts';
 
 /** What an ID payload carries. */
 export type IdentityBytes = Pick<Identity, 'idType' | 'data'>;
@@ -105,7 +105,7 @@ export function isWellFormed({ idType, data }: IdentityBytes): boolean {
     case ID_TYPE.ID_RFC822_ADDR:
       return NAME.test(ascii(data)) && !data.includes(0x2a);
     case ID_TYPE.ID_DER_ASN1_DN:
-      return isDn(data);
+      return isDn(data) && !isEmptyDn(data);
     case ID_TYPE.ID_KEY_ID:
       return data.length > 0;
     case ID_TYPE.ID_NULL:

@@ -1,0 +1,74 @@
+/**
+ * Whether a signature proves an identity: a certificate that may stand for it, trusted by the
+ * configuration, and only then the signature over the handshake.
+ */
+import type { RemoteAuth } from '../config/model.ts';
+import { equalBytes } from '../wire/bytes.ts';
+import type { AuthPayload } from '../wire/payloads/auth.ts';
+import type { CertPayload } from '../wire/payloads/cert.ts';
+import { type Certificate, parseCertificate } from './certificate.ts';
+import { readPeerCertificates } from './certificates.ts';
+import { buildPath, ownProblem } from './chain.ts';
+import { parseCrl } from './crl.ts';
+import { holdsIdentity, identitiesText, purposeProblem } from './end-entity.ts';
+import { type IdentityBytes, identityText } from './identity.ts';
+import { verifyOctets } from './public-key.ts';
+
+export interface SignedProof {
+  readonly peerId: IdentityBytes;
+  readonly auth: AuthPayload;
+  readonly certs: readonly CertPayload[];
+  readonly octets: Uint8Array;
+  /** Seconds since 1970. */
+  readonly now: number;
+}
+
+export type CertificateVerdict = { readonly ok: true; readonly how: string } | { readonly refusal: string };
+
+const refuse = (refusal: string): CertificateVerdict => ({ refusal });
+
+/** @returns whether the peer holds the key of a certificate that we trust for `peerId`; never throws */
+export function verifyCertificateAuth(remote: RemoteAuth, proof: SignedProof): CertificateVerdict {
+  const { peerId, auth, octets, now } = proof;
+  const text = identityText(peerId);
+  const sent = readPeerCertificates(proof.certs);
+  if ('problem' in sent) return refuse(`"${text}" sent a broken certificate: ${sent.problem}`);
+  const leaf = sent.leaf ?? known(remote, peerId);
+  if (leaf === undefined) {
+    return refuse(`"${text}" sent no certificate: let it send one (send_cert = always), or set remote.certs`);
+  }
+  if (!holdsIdentity(leaf, peerId)) {
+    return refuse(
+      `the peer says it is "${text}", but its certificate is for ${identitiesText(leaf)}: set local.id there`,
+    );
+  }
+  const problem = purposeProblem(leaf);
+  if (problem !== undefined) return refuse(`certificate "${leaf.text}" ${problem}`);
+  const distrust = trustProblem(remote, leaf, sent.others, now);
+  if (distrust !== undefined) return refuse(distrust);
+  const result = verifyOctets(auth, leaf.publicKey, octets);
+  if ('problem' in result) return refuse(`"${text}" ${result.problem}`);
+  return { ok: true, how: `${result.name}, certificate "${leaf.text}"` };
+}
+
+/** A peer that sends no certificate may have one in our configuration. */
+const known = ({ certs }: RemoteAuth, peerId: IdentityBytes): Certificate | undefined =>
+  certs.map(parseCertificate).find((certificate) => holdsIdentity(certificate, peerId));
+
+function trustProblem(
+  remote: RemoteAuth,
+  leaf: Certificate,
+  others: readonly Certificate[],
+  now: number,
+): string | undefined {
+  if (remote.certs.length > 0) {
+    if (!remote.certs.some((bytes) => equalBytes(bytes, leaf.der))) {
+      return `certificate "${leaf.text}" is none of remote.certs`;
+    }
+    const problem = ownProblem(leaf, now);
+    return problem === undefined ? undefined : `certificate "${leaf.text}" ${problem}`;
+  }
+  const anchors = remote.cacerts.map(parseCertificate);
+  const result = buildPath(leaf, others, { anchors, crls: remote.crls.map(parseCrl), now });
+  return 'problem' in result ? result.problem : undefined;
+}
