@@ -1,5 +1,5 @@
 /** What both directions do with the header of their arena: counting drops, raising events. */
-import { ARENA_DROPS, ARENA_EVENT_COUNT, ARENA_EVENTS, ARENA_NOW, EVENT_HANDLE, EVENT_KIND, EVENT_SIZE, EVENTS_MAX } from "./layout/arena";
+import { ARENA_DROPS, ARENA_EPOCH, ARENA_EVENT_COUNT, ARENA_EVENTS, ARENA_NOW, EVENT_HANDLE, EVENT_KIND, EVENT_SIZE, EVENTS_MAX } from "./layout/arena";
 import { initialiseInbound } from "./inbound/initialise";
 import { initialiseOutbound } from "./outbound/initialise";
 
@@ -7,6 +7,18 @@ import { initialiseOutbound } from "./outbound/initialise";
 export function initialiseArena(arena: usize): void {
   initialiseOutbound(arena);
   initialiseInbound(arena);
+}
+
+/** Between a Prepare and its Finish the epoch is odd: what this worker may have looked up stays where it is. */
+@inline
+export function enterBatch(arena: usize): void {
+  atomic.store<u32>(arena, atomic.load<u32>(arena, ARENA_EPOCH) | 1, ARENA_EPOCH);
+}
+
+/** See enterBatch. */
+@inline
+export function leaveBatch(arena: usize): void {
+  atomic.store<u32>(arena, (atomic.load<u32>(arena, ARENA_EPOCH) | 1) + 1, ARENA_EPOCH);
 }
 
 /** Counts a dropped packet under one of assembly/drops.ts. */

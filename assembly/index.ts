@@ -1,3 +1,5 @@
 /** The kernel's exports and nothing else. */
 export { initialiseCrypto, keyStateLength, openBatch, sealBatch, setupKey } from "./crypto/suite";
 export { initialiseArena } from "./arena";
+export { outboundFinish, outboundPrepare } from "./outbound/prepare";
+export { insertPolicy, removePolicy } from "./classifier";

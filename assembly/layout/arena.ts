@@ -56,6 +56,13 @@ export const ARENA_QUEUE_COUNT = 84;
 /** u64 × 64: counters by drop reason (assembly/drops.ts). */
 export const ARENA_DROPS = 512;
 export const ARENA_DROPS_SIZE = 512;
+/** 32 bytes, random: the secret behind this arena's IVs, written by initialiseMemory. */
+export const ARENA_SEED = 1024;
+/** u64: pools drawn so far; 256 bytes of unpredictable IVs; u32: bytes of the pool still to be used. */
+export const ARENA_IV_COUNTER = 1056;
+export const ARENA_IV_LEFT = 1064;
+export const ARENA_IV_POOL = 1088;
+export const ARENA_IV_POOL_SIZE = 256;
 export const ARENA_HEADER_SIZE = 4096;
 
 /** UDP_SEGMENT works on the UDP sockets; without it every packet is a message of its own. */

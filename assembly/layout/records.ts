@@ -40,10 +40,13 @@ export const HEADER_HEAP_SIZE = 36;
 /** u32: address of the first arena (ARENA_SIZE apart), and their number. */
 export const HEADER_ARENA_BASE = 40;
 export const HEADER_ARENA_COUNT = 44;
-/** u32: address of the SPD in force per direction, swapped as a whole; 0 for an empty one. */
+/** u32: address of the SPD of either direction; 0 while it has none. */
 export const HEADER_SPD_OUT = 48;
 export const HEADER_SPD_IN = 52;
-/** u32: goes up whenever a policy comes or goes; what a flow cache remembers is void then. */
+/**
+ * u32, atomic: goes up by two whenever a policy comes or goes and is odd meanwhile: readers of an SPD
+ * look again if it changed under them, and what a flow cache remembers is void then.
+ */
 export const HEADER_SPD_GENERATION = 56;
 /** 4 bytes, wire: source of ICMP errors to IPv4 senders; 0 uses the packet's own destination. */
 export const HEADER_ICMP4 = 60;
@@ -210,8 +213,8 @@ export const SELECTOR_REMOTE_TO = 64;
 //   0 | STATE   | HANDLE  | PRIORITY| ACTION  | SA      | ACQUIRED| PACKETS (atomic)  |
 //     |         |         |         |         | (atomic)| (atomic)|                   |
 //     +---------+---------+---------+---------+---------+---------+---------+---------+
-//  32 | BYTES (atomic)    | reserved                                                  |
-//     +---------+---------+-----------------------------------------------------------+
+//  32 | BYTES (atomic)    | NEXT    | reserved                                        |
+//     +---------+---------+---------+-------------------------------------------------+
 //  64 | SELECTOR (80)                                                                 |
 //     +-------------------------------------------------------------------------------+
 
@@ -230,8 +233,46 @@ export const POLICY_ACQUIRED = 20;
 /** u64, atomic: what the policy has matched. */
 export const POLICY_PACKETS = 24;
 export const POLICY_BYTES = 32;
+/** u32: the next policy of the same bucket of the classifier, not before this one in rank; 0 ends the chain. */
+export const POLICY_NEXT = 40;
 export const POLICY_SELECTOR = 64;
 
 export const POLICY_ACTION_PROTECT = 1;
 export const POLICY_ACTION_BYPASS = 2;
 export const POLICY_ACTION_DISCARD = 3;
+
+// ─── SPD: the classifier of one direction ─────────────────────────────────────────────────────
+//
+// Tuple space search: policies that look at the same bits of a packet (their TUPLE) are found by
+// one hash of those bits. A range counts as the smallest prefix around it; the SELECTOR decides.
+// See assembly/classifier.ts.
+//
+//      0         4         8         12        16        20        24        28
+//     +---------+---------+---------+---------+---------+---------+---------+---------+
+//   0 | TUPLE_  | BUCKET_ | reserved                                                  |
+//     | COUNT   | MASK    |                                                           |
+//     +---------+---------+-----------------------------------------------------------+
+//  32 | reserved                                                                      |
+//     +-------------------------------------------------------------------------------+
+//  64 | TUPLEs, in the order of their LEAST rank (SPD_TUPLES_MAX × 64)                |
+//     +-------------------------------------------------------------------------------+
+//     | BUCKETS: u32 address of the first POLICY × (BUCKET_MASK + 1)                  |
+//     +-------------------------------------------------------------------------------+
+
+export const SPD_TUPLE_COUNT = 0;
+export const SPD_BUCKET_MASK = 4;
+export const SPD_TUPLES = 64;
+export const SPD_TUPLES_MAX = 512;
+/** Two u64 each, as in a SELECTOR: which bits of the address count. */
+export const TUPLE_LOCAL_MASK = 0;
+export const TUPLE_REMOTE_MASK = 16;
+/** u32: which bits of the ports count, local in the low half and remote in the high half. */
+export const TUPLE_PORTS_MASK = 32;
+/** u32: family (4, 6) in the low byte; 255 in the next one if the protocol counts. */
+export const TUPLE_FAMILY = 36;
+/** u32: policies in force. */
+export const TUPLE_POLICIES = 40;
+/** u64: no policy of this tuple comes before that rank (priority × 2^32 + handle). */
+export const TUPLE_LEAST = 48;
+export const TUPLE_SIZE = 64;
+export const SPD_BUCKETS = 32832;

@@ -85,6 +85,10 @@ export interface KernelExports {
   openBatch(descriptors: number, count: number): void;
   /** Prepares the arena of one worker: fixed parts of the message arrays, empty tables. Once, by its thread. */
   initialiseArena(arena: number): void;
+  /** Puts a POLICY record, complete but for NEXT, into the SPD at `spd`; engine's thread alone. */
+  insertPolicy(spd: number, policy: number): void;
+  /** Takes a POLICY out; the record may be written again when this returns. */
+  removePolicy(spd: number, policy: number): void;
   /**
    * Turns the frames in OUT_SLOTS (lengths in OUT_LENGTHS) into packets to be sealed, OUT_PACKETS.
    * Takes as many as fit; ARENA_OUT_TAKEN < count means: finish, send, and call again with the same

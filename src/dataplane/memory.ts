@@ -1,5 +1,6 @@
 /** Divides the shared memory into its regions (assembly/layout.ts) and writes the HEADER that names them. */
-import { ARENA_SIZE, ARENA_WORKER } from '../../assembly/layout/arena.ts';
+import { randomFillSync } from 'node:crypto';
+import { ARENA_SEED, ARENA_SIZE, ARENA_WORKER } from '../../assembly/layout/arena.ts';
 import {
   HEADER_ABSOLUTE,
   HEADER_ARENA_BASE,
@@ -61,7 +62,7 @@ export function planMemory(limits: MemoryLimits): MemoryPlan {
   return { ...limits, spiTable, spiBuckets, saBase, policyBase, heapBase, heapSize, arenaBase, size };
 }
 
-/** Writes the HEADER and numbers the arenas of a fresh memory. */
+/** Writes the HEADER of a fresh memory, numbers the arenas and gives each the seed of its IVs. */
 export function initialiseMemory({ words, base }: KernelMemory, plan: MemoryPlan): void {
   const set = (offset: number, value: number) => {
     words[(HEADER_BASE + offset) >>> 2] = value;
@@ -79,7 +80,9 @@ export function initialiseMemory({ words, base }: KernelMemory, plan: MemoryPlan
   set(HEADER_ARENA_BASE, plan.arenaBase);
   set(HEADER_ARENA_COUNT, plan.workers);
   for (let worker = 0; worker < plan.workers; worker++) {
-    words[(arenaAddress(plan, worker) + ARENA_WORKER) >>> 2] = worker;
+    const arena = arenaAddress(plan, worker);
+    words[(arena + ARENA_WORKER) >>> 2] = worker;
+    words.set(randomFillSync(new Uint32Array(8)), (arena + ARENA_SEED) >>> 2);
   }
 }
 

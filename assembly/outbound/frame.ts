@@ -1,0 +1,179 @@
+/**
+ * One frame on its way out (RFC 4301 §5.1), in the order in which it travels:
+ *
+ *     virtio-net header ─► IP ─► SPD ─► SA ─► size ─► sequence numbers ─► packets
+ */
+import { POLICY_UNKNOWN } from "../classifier";
+import {
+  OutFragment,
+  OutNoPolicy,
+  OutTooBig,
+  XfrmOutError,
+  XfrmOutPolBlock,
+  XfrmOutStateExpired,
+  XfrmOutStateInvalid,
+  XfrmOutStateModeError,
+  XfrmOutStateSeqError,
+} from "../drops";
+import { Ip, parseIp } from "../ip/packet";
+import { IPPROTO_TCP, IPPROTO_UDP } from "../ip/protocols";
+import { EVENT_EXPIRE_HARD_SEQUENCE, EVENT_EXPIRE_SOFT_SEQUENCE, VNET_HEADER_SIZE } from "../layout/arena";
+import {
+  POLICY_ACTION,
+  POLICY_ACTION_BYPASS,
+  POLICY_ACTION_PROTECT,
+  POLICY_SA,
+  SA_HARD_SEQUENCE,
+  SA_INNER_MTU,
+  SA_SEQUENCE,
+  SA_SOFT_SEQUENCE,
+  SA_STATE,
+  SA_STATE_LIVE,
+} from "../layout/records";
+import { countSa, isExpired, reportExpiry } from "../sad";
+import { countPolicy, isCurrent, lookUpPolicy } from "../spd";
+import { hasRoom, isEmpty } from "./batch";
+import { emitTcp, emitUdp, emitWhole, TCP_HEADER, tcpHeaderLength, UDP_HEADER } from "./segment";
+import { GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, VNET_CSUM_OFFSET, VNET_CSUM_START, VNET_FLAGS, VNET_GSO_SIZE, VNET_GSO_TYPE, VNET_NEEDS_CSUM } from "./vnet";
+import { Wrap, wrapBypass, wrappedSize, wrapWith } from "./wrap";
+
+/** What `takeFrame` says: dealt with, for better or worse. Any other small number is why it was dropped. */
+export const TAKEN: u32 = 0;
+/** The batch is full: the frame is to be shown again after the next Finish. */
+export const NO_ROOM: u32 = 0xffff;
+/** There is no SA yet; the policy is in Frame.policy. */
+export const NO_SA: u32 = 0xfffe;
+
+/** Sequence numbers above are not given out: no sum of what workers ask for at once reaches the end. */
+const LAST_SEQUENCE: u64 = 0xffffffff00000000;
+
+/** The frame that `takeFrame` saw last. */
+export class Frame {
+  static policy: usize = 0;
+  static needsChecksum: bool = false;
+  static checksumStart: u32 = 0;
+  static checksumOffset: u32 = 0;
+  /** IPPROTO_TCP or IPPROTO_UDP if it is a super-frame, the bytes of headers and of a segment's payload; else 0. */
+  static segmentation: u32 = 0;
+  static header: u32 = 0;
+  static segment: u32 = 0;
+  /** Packets to be made of it. */
+  static packets: u32 = 0;
+}
+
+/**
+ * Takes a frame as read from the TUN.
+ * @param at address of its virtio-net header
+ * @returns TAKEN, NO_ROOM, NO_SA or the reason to drop it
+ */
+export function takeFrame(arena: usize, at: usize, length: u32): u32 {
+  if (length < <u32>VNET_HEADER_SIZE || !parseIp(at + VNET_HEADER_SIZE, length - VNET_HEADER_SIZE)) return XfrmOutError;
+  if (!parseOffload(at)) return XfrmOutError;
+  let policy: usize;
+  let action: u32 = 0;
+  let sa: usize = 0;
+  do {
+    policy = lookUpPolicy(arena, false);
+    if (policy > POLICY_UNKNOWN) {
+      action = load<u32>(policy, POLICY_ACTION);
+      sa = atomic.load<u32>(policy, POLICY_SA);
+    }
+  } while (!isCurrent());
+  if (policy == 0) return OutNoPolicy;
+  if (policy == POLICY_UNKNOWN) return OutFragment;
+  Frame.policy = policy;
+  if (action == POLICY_ACTION_PROTECT) return protect(arena, policy, sa);
+  if (action == POLICY_ACTION_BYPASS) return bypass(policy);
+  countPolicy(policy, 1, Ip.length);
+  return XfrmOutPolBlock;
+}
+
+/** Reads what the virtio-net header leaves to us. @returns false if it contradicts the packet */
+function parseOffload(at: usize): bool {
+  Frame.needsChecksum = (<u32>load<u8>(at, VNET_FLAGS) & VNET_NEEDS_CSUM) != 0;
+  Frame.segmentation = 0;
+  Frame.packets = 1;
+  if (Frame.needsChecksum) {
+    Frame.checksumStart = load<u16>(at, VNET_CSUM_START);
+    Frame.checksumOffset = load<u16>(at, VNET_CSUM_OFFSET);
+    if (Frame.checksumStart < Ip.header || Frame.checksumStart + Frame.checksumOffset + 2 > Ip.length) return false;
+  }
+  const type = <u32>load<u8>(at, VNET_GSO_TYPE) & ~GSO_ECN;
+  if (type == GSO_NONE) return true;
+  const segment = <u32>load<u16>(at, VNET_GSO_SIZE);
+  const upper = Ip.length - Ip.header;
+  let header: u32;
+  if (type == GSO_UDP_L4) {
+    if (Ip.protocol != IPPROTO_UDP || upper < UDP_HEADER) return false;
+    header = Ip.header + UDP_HEADER;
+  } else {
+    if (type != (Ip.version == 4 ? GSO_TCPV4 : GSO_TCPV6) || Ip.protocol != IPPROTO_TCP || upper < TCP_HEADER) return false;
+    const tcp = tcpHeaderLength();
+    if (tcp < TCP_HEADER || tcp > upper) return false;
+    header = Ip.header + tcp;
+  }
+  if (segment == 0 || Ip.fragment) return false;
+  Frame.header = header;
+  const payload = Ip.length - header;
+  if (payload <= segment) return true;
+  Frame.segment = segment;
+  Frame.segmentation = Ip.protocol;
+  Frame.packets = (payload + segment - 1) / segment;
+  return true;
+}
+
+function protect(arena: usize, policy: usize, sa: usize): u32 {
+  if (sa == 0) return NO_SA;
+  if (load<u32>(sa, SA_STATE) != SA_STATE_LIVE) return XfrmOutStateInvalid;
+  if (isExpired(sa)) return XfrmOutStateExpired;
+  if (!wrapWith(sa)) return XfrmOutStateModeError;
+  const size = Frame.segmentation != 0 ? Frame.header + Frame.segment : Ip.length;
+  if (size > load<u32>(sa, SA_INNER_MTU)) return OutTooBig;
+  if (!roomForFrame()) return isEmpty() ? XfrmOutError : NO_ROOM;
+  const packets = Frame.packets;
+  if (!takeSequence(arena, sa, packets)) return XfrmOutStateSeqError;
+  countSa(arena, sa, packets, Ip.length);
+  countPolicy(policy, packets, Ip.length);
+  emit();
+  return TAKEN;
+}
+
+function bypass(policy: usize): u32 {
+  wrapBypass();
+  if (!roomForFrame()) return isEmpty() ? XfrmOutError : NO_ROOM;
+  countPolicy(policy, Frame.packets, Ip.length);
+  emit();
+  return TAKEN;
+}
+
+@inline
+function roomForFrame(): bool {
+  const packets = Frame.packets;
+  const size = Frame.segmentation != 0 ? Frame.header + Frame.segment : Ip.length;
+  return hasRoom(packets, packets * wrappedSize(size - Wrap.inside));
+}
+
+@inline
+function emit(): void {
+  if (Frame.segmentation == IPPROTO_TCP) emitTcp(Frame.segment);
+  else if (Frame.segmentation == IPPROTO_UDP) emitUdp(Frame.segment);
+  else emitWhole(Frame.needsChecksum, Frame.checksumStart, Frame.checksumOffset);
+}
+
+/**
+ * Allocates sequence numbers: one atomic add, however many workers use the SA. The counter never
+ * comes near its end, so that no number is given out twice (RFC 4303 §3.3.3).
+ */
+function takeSequence(arena: usize, sa: usize, count: u32): bool {
+  const hard = min<u64>(load<u64>(sa, SA_HARD_SEQUENCE), LAST_SEQUENCE);
+  const before = atomic.load<u64>(sa, SA_SEQUENCE);
+  if (before + count > hard) {
+    reportExpiry(arena, sa, EVENT_EXPIRE_HARD_SEQUENCE);
+    return false;
+  }
+  const last = atomic.add<u64>(sa, count, SA_SEQUENCE) + count;
+  if (last > hard) return false;
+  if (last >= load<u64>(sa, SA_SOFT_SEQUENCE)) reportExpiry(arena, sa, EVENT_EXPIRE_SOFT_SEQUENCE);
+  Wrap.sequence = last - count + 1;
+  return true;
+}

@@ -1,0 +1,307 @@
+/**
+ * One packet into the output: the outer IP header where the lane wants one, the ESP header and IV,
+ * room for what is protected, the trailer; and the PACKET descriptor that has it sealed.
+ *
+ *     Batch.output
+ *     | outer IP header | SPI | sequence | IV | protected part … | padding | N | next | ICV |
+ *     |<--- outer ----->|<------- gap ------->|<------------ plain ----------------->|
+ *
+ * Tunnel mode protects the whole packet and takes the outer header from the SA's template; transport
+ * mode protects what follows the packet's own header, and keeps that (RFC 4303 §3.1). UDP lanes have
+ * no outer header: the system writes it. A BYPASS packet has nothing but its own header.
+ */
+import { Ip } from "../ip/packet";
+import { IPPROTO_AH, IPPROTO_ESP, IPPROTO_IPIP, IPPROTO_IPV6 } from "../ip/protocols";
+import { copyBlocks, storeIpv4Checksum } from "../ip/checksum";
+import {
+  PACKET_AAD,
+  PACKET_AAD_LENGTH,
+  PACKET_FLAG_ESN,
+  PACKET_FLAGS,
+  PACKET_ICV,
+  PACKET_INLINE,
+  PACKET_IV,
+  PACKET_KEY,
+  PACKET_LENGTH,
+  PACKET_PAYLOAD,
+  PACKET_SEQ_HI,
+  PACKET_SIZE,
+  PACKET_STATUS,
+  STATUS_PENDING,
+} from "../layout";
+import { LANE_RAW4, LANE_RAW6, LANE_UDP4, LANE_UDP4_DF } from "../layout/arena";
+import {
+  SA_BLOCK_MASK,
+  SA_FLAG_AH,
+  SA_FLAG_COMBINED,
+  SA_FLAG_COPY_DSCP,
+  SA_FLAG_COUNTER_IV,
+  SA_FLAG_DF_COPY,
+  SA_FLAG_DF_SET,
+  SA_FLAG_ESN,
+  SA_FLAG_OUTER6,
+  SA_FLAG_TUNNEL,
+  SA_FLAG_UDP,
+  SA_FLAGS,
+  SA_HEADER,
+  SA_HEADER_LENGTH,
+  SA_ICV_LENGTH,
+  SA_INNER_MTU,
+  SA_IV_LENGTH,
+  SA_IV_MASK,
+  SA_KEY,
+  SA_LANE,
+  SA_SPI,
+  SA_TFC,
+} from "../layout/records";
+import { addDatagram, Batch } from "./batch";
+import { storeRandomIv } from "./iv";
+
+const ESP_HEADER: u32 = 8;
+/** Pad length and next header. */
+const ESP_TRAILER: u32 = 2;
+/** Without ICV. */
+const AH_HEADER: u32 = 12;
+
+/** How the frame at hand is wrapped; the same for all packets cut from it. */
+export class Wrap {
+  /** The SA's record; 0 for BYPASS. */
+  static sa: usize = 0;
+  static flags: u32 = 0;
+  /** Bytes in front of ESP, between its header and the protected part, and of the ICV. */
+  static outer: u32 = 0;
+  static gap: u32 = 0;
+  static icv: u32 = 0;
+  /** Where in the packet the protected part begins. */
+  static inside: u32 = 0;
+  /** What the protected part is. */
+  static next: u32 = 0;
+  /** Alignment, minus one, and what TFC pads to. */
+  static mask: u32 = 0;
+  static least: u32 = 0;
+  /** Don't Fragment and TOS of the outer header; lane and TOS as a RUN has them. */
+  static df: bool = false;
+  static tos: u32 = 0;
+  static route: u32 = 0;
+  /** The number of the next packet. */
+  static sequence: u64 = 0;
+  /** Of the packet being written: its ESP header, and bytes of plain text with trailer. */
+  static esp: usize = 0;
+  static plain: u32 = 0;
+}
+
+/**
+ * Takes the SA for the packet that `parseIp` saw last.
+ * @returns false if the packet cannot go through this mode
+ */
+export function wrapWith(sa: usize): bool {
+  const flags = load<u32>(sa, SA_FLAGS);
+  if (flags & SA_FLAG_AH) return false;
+  const outerVersion: u32 = flags & SA_FLAG_OUTER6 ? 6 : 4;
+  Wrap.sa = sa;
+  Wrap.flags = flags;
+  Wrap.icv = load<u32>(sa, SA_ICV_LENGTH);
+  Wrap.mask = load<u32>(sa, SA_BLOCK_MASK);
+  const iv = load<u32>(sa, SA_IV_LENGTH);
+  Wrap.gap = flags & SA_FLAG_AH ? (AH_HEADER + iv + Wrap.icv + Wrap.mask) & ~Wrap.mask : ESP_HEADER + iv;
+  let lane = load<u32>(sa, SA_LANE);
+  if (flags & SA_FLAG_TUNNEL) {
+    Wrap.inside = 0;
+    Wrap.outer = load<u32>(sa, SA_HEADER_LENGTH);
+    Wrap.next = Ip.version == 4 ? IPPROTO_IPIP : IPPROTO_IPV6;
+    // RFC 6040 §4.1, normal mode: ECN is copied; DSCP as RFC 4301 §5.1.2.1 lets the administrator choose.
+    Wrap.tos = flags & SA_FLAG_COPY_DSCP ? Ip.tos : Ip.tos & 3;
+    Wrap.df = (flags & SA_FLAG_DF_SET) != 0 || ((flags & SA_FLAG_DF_COPY) != 0 && Ip.df);
+  } else {
+    // Transport mode is for whole packets between the SA's own ends (RFC 4303 §3.3.4).
+    if (Ip.fragment || Ip.version != outerVersion) return false;
+    Wrap.inside = Ip.transport;
+    Wrap.outer = Ip.transport;
+    Wrap.next = load<u8>(Ip.at + Ip.transportNext);
+    Wrap.tos = Ip.tos;
+    Wrap.df = Ip.df;
+    // No socket option takes along what stands between the header and ESP.
+    if ((flags & SA_FLAG_UDP) != 0 && Ip.transport != (outerVersion == 4 ? 20 : 40)) return false;
+  }
+  if (flags & SA_FLAG_UDP) Wrap.outer = 0;
+  if (lane == LANE_UDP4 && Wrap.df) lane = LANE_UDP4_DF;
+  Wrap.route = lane | (Wrap.tos << 8);
+  setPadding(sa, flags);
+  return true;
+}
+
+/** TFC padding (RFC 4303 §2.7): up to the size asked for, but not beyond what the path takes. */
+@inline
+function setPadding(sa: usize, flags: u32): void {
+  const tfc = load<u32>(sa, SA_TFC);
+  Wrap.least = 0;
+  if (tfc == 0 || flags & SA_FLAG_AH) return;
+  const most = (load<u32>(sa, SA_INNER_MTU) - (flags & SA_FLAG_TUNNEL ? 0 : Ip.transport) + ESP_TRAILER) & ~Wrap.mask;
+  Wrap.least = min<u32>((tfc + Wrap.mask) & ~Wrap.mask, most);
+}
+
+/** The packet that `parseIp` saw last goes as it is. */
+export function wrapBypass(): void {
+  Wrap.sa = 0;
+  Wrap.flags = 0;
+  Wrap.outer = Ip.transport;
+  Wrap.inside = Ip.transport;
+  Wrap.gap = 0;
+  Wrap.icv = 0;
+  Wrap.mask = 0;
+  Wrap.least = 0;
+  Wrap.tos = Ip.tos;
+  Wrap.df = Ip.df;
+  Wrap.route = (Ip.version == 4 ? LANE_RAW4 : LANE_RAW6) | (Ip.tos << 8);
+}
+
+/** @returns an upper bound of the output that a packet with so many protected bytes takes */
+@inline
+export function wrappedSize(inside: u32): u32 {
+  return Wrap.outer + Wrap.gap + max(inside + ESP_TRAILER + Wrap.mask, Wrap.least) + Wrap.icv;
+}
+
+/**
+ * Begins a packet.
+ * @param length of the IP packet to be wrapped
+ * @param index the packet's place among those cut from one frame
+ * @returns where its protected part goes: length - Wrap.inside bytes
+ */
+export function openPacket(length: u32, index: u32): usize {
+  const inside = length - Wrap.inside;
+  const sa = Wrap.sa;
+  let at = Batch.output;
+  if (sa == 0) {
+    Wrap.plain = inside;
+    writeOwnHeader(at, length, index);
+    return at + Wrap.outer;
+  }
+  if (Wrap.flags & SA_FLAG_AH) {
+    Wrap.plain = inside;
+    writeOuterHeader(at, Wrap.outer + Wrap.gap + inside, index, IPPROTO_AH);
+    Wrap.esp = at + Wrap.outer;
+    return Wrap.esp + Wrap.gap;
+  }
+  Wrap.plain = max((inside + ESP_TRAILER + Wrap.mask) & ~Wrap.mask, Wrap.least);
+  if (Wrap.outer != 0) {
+    writeOuterHeader(at, Wrap.outer + Wrap.gap + Wrap.plain + Wrap.icv, index, IPPROTO_ESP);
+    at += Wrap.outer;
+  }
+  Wrap.esp = at;
+  store<u32>(at, load<u32>(sa, SA_SPI));
+  store<u32>(at, bswap<u32>(<u32>Wrap.sequence), 4);
+  if (Wrap.flags & SA_FLAG_COUNTER_IV) store<u64>(at, Wrap.sequence ^ load<u64>(sa, SA_IV_MASK), 8);
+  else if (Wrap.gap != ESP_HEADER) storeRandomIv(Batch.arena, at + ESP_HEADER);
+  return at + Wrap.gap;
+}
+
+/** Ends the packet whose protected part ends at `end`. */
+export function closePacket(end: usize): void {
+  if (Wrap.sa == 0) {
+    addDatagram(end, 0, Wrap.route, 0);
+    return;
+  }
+  const payload = Wrap.esp + Wrap.gap;
+  const icv = payload + Wrap.plain;
+  writeTrailer(end, icv);
+  const packet = Batch.packet;
+  Batch.packet = packet + PACKET_SIZE;
+  store<u32>(packet, load<u32>(Wrap.sa, SA_KEY), PACKET_KEY);
+  store<u32>(packet, <u32>payload, PACKET_PAYLOAD);
+  store<u32>(packet, Wrap.plain, PACKET_LENGTH);
+  store<u32>(packet, <u32>Wrap.esp + ESP_HEADER, PACKET_IV);
+  store<u32>(packet, <u32>icv, PACKET_ICV);
+  store<u32>(packet, STATUS_PENDING, PACKET_STATUS);
+  storeAssociatedData(packet);
+  Wrap.sequence++;
+  addDatagram(icv + Wrap.icv, Wrap.sa, Wrap.route, packet);
+}
+
+/** Padding 1, 2, 3 … (RFC 4303 §2.4), in front of it what TFC adds, behind it pad length and next header. */
+@inline
+function writeTrailer(end: usize, icv: usize): void {
+  let padding = <u32>(icv - end) - ESP_TRAILER;
+  if (padding > 15) {
+    // In tunnel mode the IP header tells the receiver where the packet ends; elsewhere padding must do, 255 at most.
+    const limit: u32 = Wrap.flags & SA_FLAG_TUNNEL ? 15 : 255;
+    if (padding > limit) {
+      memory.fill(end, 0, padding - limit);
+      end += padding - limit;
+      padding = limit;
+    }
+    for (let i: u32 = 0; i < padding; i++) store<u8>(end + i, i + 1);
+  } else {
+    v128.store(end, i8x16(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16));
+  }
+  store<u8>(icv - ESP_TRAILER, padding);
+  store<u8>(icv - ESP_TRAILER, Wrap.next, 1);
+}
+
+/** See PACKET_AAD: SPI ‖ (high half ‖) sequence number, or the header in front of the payload. */
+@inline
+function storeAssociatedData(packet: usize): void {
+  const esn = (Wrap.flags & SA_FLAG_ESN) != 0;
+  const high = <u32>(Wrap.sequence >>> 32);
+  store<u32>(packet, high, PACKET_SEQ_HI);
+  store<u32>(packet, esn ? PACKET_FLAG_ESN : 0, PACKET_FLAGS);
+  if (!(Wrap.flags & SA_FLAG_COMBINED)) {
+    store<u32>(packet, <u32>Wrap.esp, PACKET_AAD);
+    store<u32>(packet, Wrap.gap, PACKET_AAD_LENGTH);
+  } else if (esn) {
+    store<u32>(packet, load<u32>(Wrap.esp), PACKET_INLINE);
+    store<u32>(packet, bswap<u32>(high), PACKET_INLINE + 4);
+    store<u32>(packet, load<u32>(Wrap.esp, 4), PACKET_INLINE + 8);
+    store<u32>(packet, <u32>(packet + PACKET_INLINE), PACKET_AAD);
+    store<u32>(packet, 12, PACKET_AAD_LENGTH);
+  } else {
+    store<u32>(packet, <u32>Wrap.esp, PACKET_AAD);
+    store<u32>(packet, 8, PACKET_AAD_LENGTH);
+  }
+}
+
+// ─── Outer headers ────────────────────────────────────────────────────────────────────────────
+
+function writeOuterHeader(at: usize, length: u32, index: u32, protocol: u32): void {
+  if (Wrap.flags & SA_FLAG_TUNNEL) writeTunnelHeader(at, length);
+  else {
+    writeOwnHeader(at, length, index);
+    store<u8>(at + Ip.transportNext, protocol);
+    if (Ip.version == 4) storeIpv4Checksum(at);
+  }
+}
+
+/** The SA's template, completed (RFC 4301 §5.1.2). The sequence number makes a good Identification. */
+function writeTunnelHeader(at: usize, length: u32): void {
+  const template = Wrap.sa + SA_HEADER;
+  v128.store(at, v128.load(template));
+  v128.store(at, v128.load(template, 16), 16);
+  if (Wrap.flags & SA_FLAG_OUTER6) {
+    store<u64>(at, load<u64>(template, 32), 32);
+    const flow = bswap<u32>(load<u32>(template));
+    store<u32>(at, bswap<u32>((flow & 0xf00fffff) | (Wrap.tos << 20)));
+    store<u16>(at, bswap<u16>(<u16>(length - 40)), 4);
+    return;
+  }
+  store<u8>(at, Wrap.tos, 1);
+  store<u16>(at, bswap<u16>(<u16>length), 2);
+  store<u16>(at, bswap<u16>(<u16>Wrap.sequence), 4);
+  store<u16>(at, Wrap.df ? 0x0040 : 0, 6);
+  storeIpv4Checksum(at);
+}
+
+/** The packet's own header, of a packet that is now `length` bytes long. */
+function writeOwnHeader(at: usize, length: u32, index: u32): void {
+  copyBlocks(at, Ip.at, Wrap.outer);
+  patchHeader(at, length, index);
+}
+
+/** Makes the copy of an IP header that of the packet number `index` cut from a frame, `length` bytes long. */
+export function patchHeader(at: usize, length: u32, index: u32): void {
+  if (Ip.version == 6) {
+    store<u16>(at, bswap<u16>(<u16>(length - 40)), 4);
+    return;
+  }
+  store<u16>(at, bswap<u16>(<u16>length), 2);
+  if (index != 0) store<u16>(at, bswap<u16>(<u16>(<u32>bswap<u16>(load<u16>(at, 4)) + index)), 4);
+  storeIpv4Checksum(at);
+}
