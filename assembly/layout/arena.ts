@@ -53,6 +53,8 @@ export const ARENA_LANE_COUNTS = 48;
 export const ARENA_REPLY_COUNT = 80;
 /** u32: frames in the trap queue. */
 export const ARENA_QUEUE_COUNT = 84;
+/** u32, atomic: IKE datagrams that the worker has handed to the engine's thread and that it has yet to take. */
+export const ARENA_IKE_PENDING = 88;
 /** u64 × 64: counters by drop reason (assembly/drops.ts). */
 export const ARENA_DROPS = 512;
 export const ARENA_DROPS_SIZE = 512;

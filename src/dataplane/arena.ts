@@ -1,0 +1,68 @@
+/** A worker's view of its arena (assembly/layout/arena.ts). */
+import {
+  ARENA_DROPS,
+  ARENA_EPOCH,
+  ARENA_EVENT_COUNT,
+  ARENA_EVENTS,
+  ARENA_NOW,
+  EVENT_SIZE,
+} from '../../assembly/layout/arena.ts';
+import type { KernelMemory } from './backends/backend.ts';
+
+export class Arena {
+  /** Offset in linear memory. */
+  readonly address: number;
+  /** Address for system calls. */
+  readonly absolute: number;
+  readonly words: Uint32Array;
+  readonly bytes: Uint8Array;
+  readonly #floats: Float64Array;
+  readonly #epoch: number;
+  readonly #now: number;
+
+  constructor({ memory, bytes, words, base }: KernelMemory, address: number) {
+    this.address = address;
+    this.absolute = base + address;
+    this.bytes = bytes;
+    this.words = words;
+    this.#floats = new Float64Array(memory.buffer);
+    this.#epoch = (address + ARENA_EPOCH) >>> 2;
+    this.#now = (address + ARENA_NOW) >>> 3;
+  }
+
+  /** @param field offset in the arena */
+  get(field: number): number {
+    return this.words[(this.address + field) >>> 2]!;
+  }
+
+  set(field: number, value: number): void {
+    this.words[(this.address + field) >>> 2] = value;
+  }
+
+  /** A batch begins: what SADs and SPDs hold now must stay. */
+  enter(): void {
+    Atomics.add(this.words, this.#epoch, 1);
+    this.#floats[this.#now] = Date.now();
+  }
+
+  /** The batch is over. */
+  leave(): void {
+    Atomics.add(this.words, this.#epoch, 1);
+  }
+
+  /** @param reason a number of assembly/drops.ts */
+  drop(reason: number): void {
+    const low = (this.address + ARENA_DROPS + reason * 8) >>> 2;
+    this.words[low]!++;
+    if (this.words[low] === 0) this.words[low + 1]!++;
+  }
+
+  /** @returns a copy of the EVENTs that have come up, which it removes; undefined for none */
+  takeEvents(): Uint8Array | undefined {
+    const count = this.get(ARENA_EVENT_COUNT);
+    if (count === 0) return undefined;
+    this.set(ARENA_EVENT_COUNT, 0);
+    const start = this.address + ARENA_EVENTS;
+    return Uint8Array.prototype.slice.call(this.bytes, start, start + count * EVENT_SIZE);
+  }
+}

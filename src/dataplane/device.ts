@@ -1,0 +1,51 @@
+/** One queue of the device that plain packets come from and go to. */
+import { InWriteError } from '../../assembly/drops.ts';
+import { FRAME_IOVEC_COUNT, FRAME_IOVECS, FRAME_SIZE, OUT_SLOT_FRAME, SLOT_SIZE } from '../../assembly/layout/arena.ts';
+import type { Arena } from './arena.ts';
+import { EAGAIN, EINTR, errno, read, writev } from './io/syscalls.ts';
+
+const FRAME_ROOM = SLOT_SIZE - OUT_SLOT_FRAME;
+
+export class Device {
+  readonly fd: number;
+  readonly #arena: Arena;
+  readonly #base: number;
+  readonly #failed: () => void;
+
+  /** @param failed is told that the device can no longer be read */
+  constructor(fd: number, arena: Arena, failed: () => void) {
+    this.fd = fd;
+    this.#arena = arena;
+    this.#base = arena.absolute - arena.address;
+    this.#failed = failed;
+  }
+
+  /**
+   * Reads frames into slots until there are none.
+   * @param slots absolute address of the first frame; the others follow SLOT_SIZE bytes apart
+   * @param lengths index of the array in `words` that takes each frame's length
+   * @returns frames read
+   */
+  read(slots: number, most: number, words: Uint32Array, lengths: number): number {
+    for (let frame = 0; frame < most; frame++) {
+      const length = read(this.fd, slots + frame * SLOT_SIZE, FRAME_ROOM);
+      if (length > 0) {
+        words[lengths + frame] = length;
+        continue;
+      }
+      const error = errno();
+      if (length === 0 || (error !== EAGAIN && error !== EINTR)) this.#failed();
+      return frame;
+    }
+    return most;
+  }
+
+  /** Writes FRAMEs, one after the other. @param frames offset of their array in the arena */
+  write(frames: number, count: number): void {
+    const { words, address } = this.#arena;
+    for (let at = (address + frames) >>> 2; count > 0; count--, at += FRAME_SIZE >>> 2) {
+      const iovecs = this.#base + words[at + (FRAME_IOVECS >>> 2)]!;
+      if (writev(this.fd, iovecs, words[at + (FRAME_IOVEC_COUNT >>> 2)]!) < 0) this.#arena.drop(InWriteError);
+    }
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * From the network to the TUN, a batch at a time:
+ *
+ *   1. receive   recvmmsg, trains of datagrams where the socket coalesces
+ *   2. prepare   kernel: split, SPI, SAD, replay check; datagrams for IKE are set aside
+ *   3. open      backend
+ *   4. finish    kernel: replay commit, unframe, selector check, coalesce
+ *   5. write     writev per frame; IKE datagrams go to the engine's thread
+ */
+import { XfrmInBufferError } from '../../assembly/drops.ts';
+import {
+  ARENA_IKE_COUNT,
+  ARENA_IKE_PENDING,
+  IKE_ADDRESS,
+  IKE_LENGTH,
+  IKE_SLOT,
+  IN_FRAMES,
+  IN_IKE,
+  IN_IKE_SIZE,
+  IN_LOCAL_SIZE,
+  IN_LOCALS,
+  IN_MESSAGES,
+  IN_NAME_SIZE,
+  IN_NAMES,
+  IN_PACKETS,
+  SLOTS,
+} from '../../assembly/layout/arena.ts';
+import type { Arena } from './arena.ts';
+import type { Device } from './device.ts';
+import type { Receiver } from './io/raw.ts';
+import { MSG_DONTWAIT, recvmmsg } from './io/syscalls.ts';
+import type { KernelExports } from './kernel.ts';
+import { addressText } from './selector.ts';
+import { AF_INET, readSockaddr } from './sockaddr.ts';
+import type { BackendHolder, PostedDatagram } from './worker.ts';
+
+/** IKE datagrams on their way to the engine's thread, per worker; a flood beyond is dropped. */
+const IKE_PENDING_MAX = 1024;
+
+export interface InboundOptions {
+  readonly arena: Arena;
+  readonly kernel: KernelExports;
+  readonly backend: BackendHolder;
+  readonly device: Device;
+  /** Takes datagrams for IKE to the engine's thread. */
+  readonly postIke: (datagrams: readonly PostedDatagram[]) => void;
+}
+
+export class Inbound {
+  readonly #options: InboundOptions;
+  readonly #arena: Arena;
+
+  constructor(options: InboundOptions) {
+    this.#options = options;
+    this.#arena = options.arena;
+  }
+
+  /** Works on one batch of a socket. @returns whether there may be more at once */
+  run({ fd, source }: Receiver): boolean {
+    const { kernel, backend, device } = this.#options;
+    const arena = this.#arena;
+    kernel.inboundArm(arena.address);
+    const received = recvmmsg(fd, arena.absolute + IN_MESSAGES, SLOTS, MSG_DONTWAIT, 0);
+    if (received <= 0) return false;
+    arena.enter();
+    const packets = kernel.inboundPrepare(arena.address, source, received);
+    if (packets > 0) backend.current.open(arena.address + IN_PACKETS, packets);
+    const frames = kernel.inboundFinish(arena.address);
+    arena.leave();
+    device.write(IN_FRAMES, frames);
+    if (arena.get(ARENA_IKE_COUNT) > 0) this.#postIke();
+    return received === SLOTS;
+  }
+
+  #postIke(): void {
+    const arena = this.#arena;
+    const pending = (arena.address + ARENA_IKE_PENDING) >>> 2;
+    const count = arena.get(ARENA_IKE_COUNT);
+    const datagrams: PostedDatagram[] = [];
+    for (let index = 0; index < count; index++) {
+      if (Atomics.load(arena.words, pending) >= IKE_PENDING_MAX) {
+        arena.drop(XfrmInBufferError);
+        continue;
+      }
+      Atomics.add(arena.words, pending, 1);
+      datagrams.push(this.#copyIke(IN_IKE + index * IN_IKE_SIZE));
+    }
+    if (datagrams.length > 0) this.#options.postIke(datagrams);
+  }
+
+  #copyIke(entry: number): PostedDatagram {
+    const arena = this.#arena;
+    const { bytes } = arena;
+    const copy = (start: number, length: number): Uint8Array => Uint8Array.from(bytes.subarray(start, start + length));
+    const slot = arena.get(entry + IKE_SLOT);
+    const local = IN_LOCALS + slot * IN_LOCAL_SIZE;
+    return {
+      local: addressText(copy(arena.address + local + 4, arena.get(local) === AF_INET ? 4 : 16)),
+      remote: readSockaddr(bytes, arena.address + IN_NAMES + slot * IN_NAME_SIZE),
+      data: copy(arena.get(entry + IKE_ADDRESS), arena.get(entry + IKE_LENGTH)),
+    };
+  }
+}

@@ -1,0 +1,296 @@
+/**
+ * The few requests to the kernel's routing that a gateway needs, over NETLINK_ROUTE: no `ip` command
+ * has to be there. Every request is answered before `send` returns, so all of this is synchronous.
+ *
+ *      0         4         8         12        16
+ *     +---------+----+----+---------+---------+--------------------+-----------------------------+
+ *     | LENGTH  |TYPE|FLAG| SEQ     | PORT    | ifinfomsg, rtmsg … | attributes: len, type, data |
+ *     +---------+----+----+---------+---------+--------------------+-----------------------------+
+ */
+import { addressBytes } from '../selector.ts';
+import { close, EEXIST, ESRCH, receive, SystemError, send, socket } from './syscalls.ts';
+
+const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+const NETLINK_ROUTE = 0;
+
+const NLMSG_ERROR = 2;
+const NLMSG_DONE = 3;
+const NLMSG_HEADER = 16;
+const ATTRIBUTE_HEADER = 4;
+
+const NLM_F_REQUEST = 0x1;
+const NLM_F_ACK = 0x4;
+const NLM_F_DUMP = 0x300;
+const NLM_F_REPLACE = 0x100;
+const NLM_F_EXCL = 0x200;
+const NLM_F_CREATE = 0x400;
+
+const RTM_NEWLINK = 16;
+const RTM_GETLINK = 18;
+const RTM_NEWADDR = 20;
+const RTM_NEWROUTE = 24;
+const RTM_DELROUTE = 25;
+const RTM_GETROUTE = 26;
+const RTM_NEWRULE = 32;
+const RTM_DELRULE = 33;
+
+const IFLA_IFNAME = 3;
+const IFLA_MTU = 4;
+const IFF_UP = 0x1;
+const IFF_LOOPBACK = 0x8;
+const ARPHRD_NONE = 0xfffe;
+
+const IFA_ADDRESS = 1;
+const IFA_LOCAL = 2;
+/** No duplicate address detection: nobody else is on a TUN. */
+const IFA_F_NODAD = 0x02;
+
+const RTA_DST = 1;
+const RTA_OIF = 4;
+const RTA_PREFSRC = 7;
+const RTA_TABLE = 15;
+const RTPROT_STATIC = 4;
+const RT_SCOPE_LINK = 253;
+const RTN_UNICAST = 1;
+const RTN_THROW = 9;
+export const TABLE_MAIN = 254;
+
+const FRA_PRIORITY = 6;
+const FRA_FWMARK = 10;
+const FRA_TABLE = 15;
+const FR_ACT_TO_TBL = 1;
+const FIB_RULE_INVERT = 0x2;
+
+/** Kernel's answers to one `receive`; dumps come in pieces of at most 32 KiB. */
+const ANSWER_SIZE = 65_536;
+
+export interface Prefix {
+  /** 4 or 16 bytes, wire order. */
+  readonly address: Uint8Array;
+  readonly length: number;
+}
+
+/** @param text `10.2.0.0/16`; without a length, one host */
+export function parsePrefix(text: string): Prefix {
+  const [host = '', length] = text.split('/');
+  const address = addressBytes(host);
+  return { address, length: length === undefined ? address.length * 8 : Number(length) };
+}
+
+export interface LinkState {
+  readonly index: number;
+  readonly name: string;
+  readonly mtu: number;
+  readonly up: boolean;
+  /** Has hardware addresses: neither loopback nor a TUN. */
+  readonly broadcast: boolean;
+}
+
+export interface RouteChange {
+  readonly prefix: Prefix;
+  readonly table: number;
+  /** Index of the device; without one, a look-up that ends here goes on with the next rule. */
+  readonly device?: number;
+  /** Preferred source address. */
+  readonly source?: string;
+}
+
+export interface RuleChange {
+  readonly family: number;
+  readonly priority: number;
+  readonly table: number;
+  /** Packets that do NOT bear this mark look the table up. */
+  readonly unlessMark: number;
+}
+
+const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
+const align = (length: number): number => (length + 3) & ~3;
+const rtFamily = (address: Uint8Array): number => (address.length === 4 ? 2 : 10);
+
+/** A netlink socket; close it after use. */
+export class Rtnetlink {
+  readonly #fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+  #sequence = 0;
+
+  close(): void {
+    close(this.#fd);
+  }
+
+  links(): LinkState[] {
+    return this.#dump(RTM_GETLINK, new Uint8Array(16)).map((message) => {
+      const view = new DataView(message.buffer, message.byteOffset);
+      const flags = view.getUint32(8, true);
+      const attributes = parseAttributes(message.subarray(16));
+      return {
+        index: view.getInt32(4, true),
+        name: Buffer.from(attributes.get(IFLA_IFNAME) ?? [])
+          .toString('latin1')
+          .replace(/\0.*$/, ''),
+        mtu: readU32(attributes.get(IFLA_MTU)),
+        up: (flags & IFF_UP) !== 0,
+        broadcast: (flags & IFF_LOOPBACK) === 0 && view.getUint16(2, true) !== ARPHRD_NONE,
+      };
+    });
+  }
+
+  /** Sets the MTU and switches the device on. */
+  configureLink(index: number, mtu: number): void {
+    const header = new Uint8Array(16);
+    const view = new DataView(header.buffer);
+    view.setInt32(4, index, true);
+    view.setUint32(8, IFF_UP, true);
+    view.setUint32(12, IFF_UP, true);
+    this.#request('set up the device', RTM_NEWLINK, 0, header, [[IFLA_MTU, u32(mtu)]]);
+  }
+
+  /** @param address with prefix length: `10.1.0.1/24` */
+  addAddress(index: number, address: string): void {
+    const prefix = parsePrefix(address);
+    const header = new Uint8Array(8);
+    header[0] = rtFamily(prefix.address);
+    header[1] = prefix.length;
+    header[2] = IFA_F_NODAD;
+    new DataView(header.buffer).setUint32(4, index, true);
+    this.#request(`add address ${address}`, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, header, [
+      [IFA_LOCAL, prefix.address],
+      [IFA_ADDRESS, prefix.address],
+    ]);
+  }
+
+  addRoute(route: RouteChange): void {
+    this.#request('add a route', RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, ...routeMessage(route));
+  }
+
+  /** A route that is not there is no error. */
+  removeRoute(route: RouteChange): void {
+    this.#tolerate(ESRCH, () => this.#request('remove a route', RTM_DELROUTE, 0, ...routeMessage(route)));
+  }
+
+  /** @returns the destinations that the main table knows, of one family */
+  mainDestinations(family: number): Prefix[] {
+    const header = new Uint8Array(12);
+    header[0] = family;
+    const size = family === 2 ? 4 : 16;
+    return this.#dump(RTM_GETROUTE, header).flatMap((message) => {
+      const attributes = parseAttributes(message.subarray(12));
+      const table = readU32(attributes.get(RTA_TABLE)) || message[4]!;
+      if (message[0] !== family || table !== TABLE_MAIN || message[7] !== RTN_UNICAST) return [];
+      return [{ address: attributes.get(RTA_DST) ?? new Uint8Array(size), length: message[1]! }];
+    });
+  }
+
+  /** A rule that is there already is no error: one that a killed process left behind. */
+  addRule(rule: RuleChange): void {
+    this.#tolerate(EEXIST, () =>
+      this.#request('add a routing rule', RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, ...ruleMessage(rule)),
+    );
+  }
+
+  removeRule(rule: RuleChange): void {
+    this.#request('remove a routing rule', RTM_DELRULE, 0, ...ruleMessage(rule));
+  }
+
+  #tolerate(errno: number, action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      if (!(error instanceof SystemError) || error.errno !== errno) throw error;
+    }
+  }
+
+  #send(type: number, flags: number, header: Uint8Array, attributes: readonly Attribute[]): void {
+    const length = attributes.reduce((sum, [, data]) => sum + align(ATTRIBUTE_HEADER + data.length), header.length);
+    const message = new Uint8Array(NLMSG_HEADER + length);
+    const view = new DataView(message.buffer);
+    view.setUint32(0, message.length, true);
+    view.setUint16(4, type, true);
+    view.setUint16(6, NLM_F_REQUEST | flags, true);
+    view.setUint32(8, ++this.#sequence, true);
+    message.set(header, NLMSG_HEADER);
+    let at = NLMSG_HEADER + header.length;
+    for (const [kind, data] of attributes) {
+      view.setUint16(at, ATTRIBUTE_HEADER + data.length, true);
+      view.setUint16(at + 2, kind, true);
+      message.set(data, at + ATTRIBUTE_HEADER);
+      at += align(ATTRIBUTE_HEADER + data.length);
+    }
+    send(this.#fd, message);
+  }
+
+  /** @throws SystemError with the kernel's error */
+  #request(what: string, type: number, flags: number, header: Uint8Array, attributes: readonly Attribute[]): void {
+    this.#send(type, NLM_F_ACK | flags, header, attributes);
+    const answer = new Uint8Array(ANSWER_SIZE);
+    const length = receive(this.#fd, answer);
+    if (length < NLMSG_HEADER + 4) throw new SystemError(what);
+    const error = new DataView(answer.buffer).getInt32(NLMSG_HEADER, true);
+    if (error !== 0) throw new SystemError(what, -error);
+  }
+
+  /** @returns the bodies of all messages of a dump */
+  #dump(type: number, header: Uint8Array): Uint8Array[] {
+    this.#send(type, NLM_F_DUMP, header, []);
+    const bodies: Uint8Array[] = [];
+    for (;;) {
+      const answer = new Uint8Array(ANSWER_SIZE);
+      const received = receive(this.#fd, answer);
+      if (received < 0) throw new SystemError('read the routing tables');
+      const view = new DataView(answer.buffer);
+      for (let at = 0; at + NLMSG_HEADER <= received; ) {
+        const length = view.getUint32(at, true);
+        const kind = view.getUint16(at + 4, true);
+        if (kind === NLMSG_DONE) return bodies;
+        if (kind === NLMSG_ERROR) throw new SystemError('read the routing tables', -view.getInt32(at + 16, true));
+        bodies.push(answer.subarray(at + NLMSG_HEADER, at + length));
+        at += align(length);
+      }
+    }
+  }
+}
+
+type Attribute = readonly [kind: number, data: Uint8Array];
+
+function routeMessage({ prefix, table, device, source }: RouteChange): [Uint8Array, Attribute[]] {
+  const header = new Uint8Array(12);
+  header[0] = rtFamily(prefix.address);
+  header[1] = prefix.length;
+  header[5] = RTPROT_STATIC;
+  header[6] = device === undefined ? 0 : RT_SCOPE_LINK;
+  header[7] = device === undefined ? RTN_THROW : RTN_UNICAST;
+  const attributes: Attribute[] = [
+    [RTA_DST, prefix.address],
+    [RTA_TABLE, u32(table)],
+  ];
+  if (device !== undefined) attributes.push([RTA_OIF, u32(device)]);
+  if (source !== undefined) attributes.push([RTA_PREFSRC, addressBytes(source)]);
+  return [header, attributes];
+}
+
+function ruleMessage({ family, priority, table, unlessMark }: RuleChange): [Uint8Array, Attribute[]] {
+  const header = new Uint8Array(12);
+  header[0] = family;
+  header[7] = FR_ACT_TO_TBL;
+  new DataView(header.buffer).setUint32(8, FIB_RULE_INVERT, true);
+  const attributes: Attribute[] = [
+    [FRA_PRIORITY, u32(priority)],
+    [FRA_FWMARK, u32(unlessMark)],
+    [FRA_TABLE, u32(table)],
+  ];
+  return [header, attributes];
+}
+
+function parseAttributes(bytes: Uint8Array): Map<number, Uint8Array> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const attributes = new Map<number, Uint8Array>();
+  for (let at = 0; at + ATTRIBUTE_HEADER <= bytes.length; ) {
+    const length = view.getUint16(at, true);
+    if (length < ATTRIBUTE_HEADER) break;
+    attributes.set(view.getUint16(at + 2, true), bytes.subarray(at + ATTRIBUTE_HEADER, at + length));
+    at += align(length);
+  }
+  return attributes;
+}
+
+const readU32 = (bytes: Uint8Array | undefined): number =>
+  bytes === undefined ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);

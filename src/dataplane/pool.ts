@@ -1,0 +1,108 @@
+/** The worker threads as the engine sees them: started together, told the same, stopped together. */
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { EspalierError } from '../errors.ts';
+import { packagePath } from '../package-root.ts';
+import type { WorkerCommand, WorkerReport, WorkerTask } from './worker.ts';
+
+/** Threads run compiled code, also where the engine itself runs from its TypeScript sources. */
+const WORKER_FILE = packagePath('dist', 'src', 'dataplane', 'worker.js');
+/** Milliseconds that a worker has to end its task before its thread is ended. */
+const STOP_PATIENCE = 500;
+
+export type WorkerReports = Exclude<WorkerReport, { type: 'ready' } | { type: 'backend' }>;
+
+export interface PoolOptions {
+  readonly tasks: readonly Omit<WorkerTask, 'port'>[];
+  /** @param worker its index */
+  readonly onReport: (worker: number, report: WorkerReports) => void;
+}
+
+export class WorkerPool {
+  /** @returns once every worker watches its descriptors */
+  static async start(options: PoolOptions): Promise<WorkerPool> {
+    const pool = new WorkerPool(options);
+    try {
+      await Promise.race([pool.#all('ready'), pool.#ended]);
+    } catch (error) {
+      await pool.stop();
+      throw error;
+    }
+    return pool;
+  }
+
+  readonly #piscina: Piscina;
+  readonly #ports: readonly MessagePort[];
+  /** Ends when every task has; fails with the first that fails. */
+  readonly #ended: Promise<unknown>;
+  readonly #onReport: PoolOptions['onReport'];
+  /** Who waits for an answer of each worker. */
+  readonly #waiting: ((report: WorkerReport) => void)[] = [];
+  #switching: Promise<void> = Promise.resolve();
+
+  private constructor({ tasks, onReport }: PoolOptions) {
+    this.#onReport = onReport;
+    const threads = tasks.length;
+    this.#piscina = new Piscina({ filename: WORKER_FILE, minThreads: threads, maxThreads: threads });
+    const started = tasks.map((task, worker) => this.#run(task, worker));
+    this.#ports = started.map(({ port }) => port);
+    this.#ended = Promise.all(started.map(({ ended }) => ended));
+    // Failures are seen by whoever waits; an early one must not end the process meanwhile.
+    this.#ended.catch(() => {});
+  }
+
+  tell(command: WorkerCommand): void {
+    for (const port of this.#ports) port.postMessage(command);
+  }
+
+  /** Switches the backend of every worker; one switch at a time. @throws EspalierError of the first that cannot */
+  setBackend(name: string): Promise<void> {
+    const next = this.#switching.then(async () => {
+      const answers = this.#all('backend');
+      this.tell({ type: 'backend', name });
+      for (const answer of await answers) {
+        if (answer.type === 'backend' && answer.error !== undefined) {
+          throw new EspalierError(answer.error.code, answer.error.message);
+        }
+      }
+    });
+    this.#switching = next.catch(() => {});
+    return next;
+  }
+
+  async stop(): Promise<void> {
+    this.tell({ type: 'stop' });
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, STOP_PATIENCE);
+    });
+    await Promise.race([this.#ended.catch(() => {}), late]);
+    clearTimeout(timer);
+    await this.#piscina.destroy();
+    for (const port of this.#ports) port.close();
+  }
+
+  #run(task: Omit<WorkerTask, 'port'>, worker: number): { port: MessagePort; ended: Promise<unknown> } {
+    const { port1, port2 } = new MessageChannel();
+    port1.on('message', (report: WorkerReport) => {
+      if (report.type === 'ready' || report.type === 'backend') this.#waiting[worker]?.(report);
+      else this.#onReport(worker, report);
+    });
+    const ended = this.#piscina.run({ ...task, port: port2 }, { transferList: [port2] });
+    return { port: port1, ended };
+  }
+
+  /** @returns the next answer of that type of every worker */
+  #all(type: WorkerReport['type']): Promise<WorkerReport[]> {
+    return Promise.all(
+      this.#ports.map(
+        (_, worker) =>
+          new Promise<WorkerReport>((resolve) => {
+            this.#waiting[worker] = (report) => {
+              if (report.type === type) resolve(report);
+            };
+          }),
+      ),
+    );
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * Routing into the TUN. Protected prefixes stand in a table of their own, which every packet looks
+ * up before the main one unless it bears the mark of outer packets:
+ *
+ *     rule  PRIORITY  not fwmark MARK lookup TABLE         10.2.0.0/16 dev espalier0
+ *     rule  32766     lookup main                          default via …
+ *
+ * So an outer packet never enters the TUN, even where the peer's own address is protected (transport
+ * mode between hosts). Within a protected prefix, more specific routes of the main table still win,
+ * as if all stood in one: each has a `throw` route here.
+ */
+import { type Prefix, parsePrefix, type RouteChange, Rtnetlink, type RuleChange, TABLE_MAIN } from './io/rtnetlink.ts';
+import { addressText } from './selector.ts';
+import { AF_INET, AF_INET6 } from './sockaddr.ts';
+
+/** The mark of outer packets unless the options say otherwise; also the number of the table. */
+export const DEFAULT_MARK = 0x4553;
+/** Before the main table's rule, 32766, and behind what an administrator usually adds by hand. */
+const RULE_PRIORITY = 5210;
+
+interface Entry {
+  readonly route: RouteChange;
+  readonly throws: readonly Prefix[];
+}
+
+export class Routes {
+  readonly #netlink = new Rtnetlink();
+  readonly #device: number;
+  readonly #table: number;
+  readonly #rules: RuleChange[] = [];
+  readonly #routes = new Map<string, Entry>();
+  /** How many routes need a way back to the main table, by its destination. */
+  readonly #throws = new Map<string, number>();
+
+  /**
+   * @param device its index
+   * @param mark of outer packets; 0 puts routes into the main table
+   */
+  constructor(device: number, mark: number) {
+    this.#device = device;
+    this.#table = mark === 0 ? TABLE_MAIN : mark;
+    if (mark === 0) return;
+    for (const family of [AF_INET, AF_INET6]) {
+      const rule = { family, priority: RULE_PRIORITY, table: this.#table, unlessMark: mark };
+      try {
+        this.#netlink.addRule(rule);
+        this.#rules.push(rule);
+      } catch (error) {
+        // A system without IPv6 has no rules for it either.
+        if (family === AF_INET6) continue;
+        this.close();
+        throw error;
+      }
+    }
+  }
+
+  add(prefix: string, source?: string): void {
+    this.remove(prefix);
+    const destination = maskPrefix(parsePrefix(prefix));
+    const route = {
+      prefix: destination,
+      table: this.#table,
+      device: this.#device,
+      ...(source === undefined ? {} : { source }),
+    };
+    const throws = this.#table === TABLE_MAIN ? [] : this.#moreSpecific(destination);
+    for (const back of throws) this.#addThrow(back);
+    this.#netlink.addRoute(route);
+    this.#routes.set(keyOf(destination), { route, throws });
+  }
+
+  remove(prefix: string): void {
+    const key = keyOf(maskPrefix(parsePrefix(prefix)));
+    const entry = this.#routes.get(key);
+    if (entry === undefined) return;
+    this.#routes.delete(key);
+    this.#netlink.removeRoute(entry.route);
+    if (this.#throws.has(key)) this.#netlink.addRoute(this.#throwOf(entry.route.prefix));
+    for (const back of entry.throws) this.#removeThrow(back);
+  }
+
+  /** Removes routes and rules. */
+  close(): void {
+    for (const { route } of [...this.#routes.values()]) this.remove(keyOf(route.prefix));
+    for (const rule of this.#rules) this.#netlink.removeRule(rule);
+    this.#rules.length = 0;
+    this.#netlink.close();
+  }
+
+  #addThrow(prefix: Prefix): void {
+    const key = keyOf(prefix);
+    const count = this.#throws.get(key) ?? 0;
+    this.#throws.set(key, count + 1);
+    if (count === 0 && !this.#routes.has(key)) this.#netlink.addRoute(this.#throwOf(prefix));
+  }
+
+  #removeThrow(prefix: Prefix): void {
+    const key = keyOf(prefix);
+    const count = this.#throws.get(key) ?? 0;
+    if (count > 1) {
+      this.#throws.set(key, count - 1);
+      return;
+    }
+    this.#throws.delete(key);
+    if (!this.#routes.has(key)) this.#netlink.removeRoute(this.#throwOf(prefix));
+  }
+
+  #throwOf(prefix: Prefix): RouteChange {
+    return { prefix, table: this.#table };
+  }
+
+  #moreSpecific(prefix: Prefix): Prefix[] {
+    return this.#netlink
+      .mainDestinations(prefix.address.length === 4 ? AF_INET : AF_INET6)
+      .filter((other) => other.length > prefix.length && contains(prefix, other.address));
+  }
+}
+
+const keyOf = ({ address, length }: Prefix): string => `${addressText(address)}/${length}`;
+
+function contains(prefix: Prefix, address: Uint8Array): boolean {
+  const masked = maskPrefix({ address, length: prefix.length });
+  return masked.address.every((byte, index) => byte === prefix.address[index]);
+}
+
+/** @returns the prefix with the bits of the host cleared */
+function maskPrefix({ address, length }: Prefix): Prefix {
+  const bits = (index: number) => Math.min(8, Math.max(0, length - index * 8));
+  return { address: address.map((byte, index) => byte & (0xff00 >> bits(index))), length };
+}

@@ -1,0 +1,207 @@
+/**
+ * A worker thread of the data plane: one task that ends when the engine says so. It owns one queue
+ * of the device, sockets and an arena, and works batches to completion, turn and turn about.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import { ARENA_CAPABILITIES, ARENA_CRYPTO } from '../../assembly/layout/arena.ts';
+import type { Endpoint } from '../contract.ts';
+import { Arena } from './arena.ts';
+import type { CryptoBackend } from './backends/backend.ts';
+import { createBackend } from './backends/index.ts';
+import type { WorkerDescriptors } from './descriptors.ts';
+import { Device } from './device.ts';
+import { Inbound } from './inbound.ts';
+import type { Receiver } from './io/raw.ts';
+import { Watch } from './io/watch.ts';
+import { instantiateKernel, viewMemory } from './kernel.ts';
+import { Outbound } from './outbound.ts';
+
+/** Batches of one descriptor before another one has its turn. */
+const TURN = 4;
+
+/** What the engine gives to a worker. Descriptors stay the engine's, which closes them. */
+export interface WorkerTask extends WorkerDescriptors {
+  readonly memory: WebAssembly.Memory;
+  readonly module: WebAssembly.Module;
+  /** Offset of the arena. */
+  readonly arena: number;
+  /** CAPABILITY_* bits. */
+  readonly capabilities: number;
+  readonly backend: string;
+  readonly port: MessagePort;
+}
+
+/** From the engine. */
+export type WorkerCommand =
+  /** An SA has come for frames that wait. */
+  | { readonly type: 'resume' }
+  /** These KEY blocks are no longer in use. */
+  | { readonly type: 'forget'; readonly keys: readonly number[] }
+  | { readonly type: 'backend'; readonly name: string }
+  | { readonly type: 'stop' };
+
+export interface PostedDatagram {
+  readonly local: string;
+  readonly remote: Endpoint;
+  readonly data: Uint8Array;
+}
+
+/** To the engine. */
+export type WorkerReport =
+  | { readonly type: 'ready' }
+  | { readonly type: 'ike'; readonly datagrams: readonly PostedDatagram[] }
+  /** EVENT records, one behind the other. */
+  | { readonly type: 'events'; readonly events: Uint8Array }
+  /** The backend has been switched, or why not. */
+  | { readonly type: 'backend'; readonly error?: { readonly code: string; readonly message: string } }
+  /** Something that this system lacks, or that has gone wrong: one sentence. */
+  | { readonly type: 'missing'; readonly sentence: string };
+
+/** The backend in use, exchanged between two batches. */
+export interface BackendHolder {
+  current: CryptoBackend;
+}
+
+/** piscina's entry point. */
+export default async function work(task: WorkerTask): Promise<void> {
+  const worker = await Worker.start(task);
+  await worker.stopped;
+}
+
+class Worker {
+  static async start(task: WorkerTask): Promise<Worker> {
+    const memory = viewMemory(task.memory);
+    const kernel = instantiateKernel(task.module, memory);
+    kernel.initialiseCrypto(task.arena + ARENA_CRYPTO);
+    kernel.initialiseArena(task.arena);
+    const create = (name: string) => createBackend(name, memory, kernel);
+    const backend = { current: await create(task.backend) };
+    const arena = new Arena(memory, task.arena);
+    arena.set(ARENA_CAPABILITIES, task.capabilities);
+    return new Worker(task, arena, kernel, backend, create);
+  }
+
+  readonly stopped: Promise<void>;
+  readonly #task: WorkerTask;
+  readonly #arena: Arena;
+  readonly #backend: BackendHolder;
+  readonly #create: (name: string) => Promise<CryptoBackend>;
+  readonly #outbound: Outbound;
+  readonly #inbound: Inbound;
+  /** By descriptor. */
+  readonly #watches = new Map<number, Watch>();
+
+  private constructor(
+    task: WorkerTask,
+    arena: Arena,
+    kernel: ReturnType<typeof instantiateKernel>,
+    backend: BackendHolder,
+    create: (name: string) => Promise<CryptoBackend>,
+  ) {
+    this.#task = task;
+    this.#arena = arena;
+    this.#backend = backend;
+    this.#create = create;
+    const device = new Device(task.device, arena, () => this.#loseDevice());
+    const shared = { arena, kernel, backend, device };
+    this.#outbound = new Outbound({
+      ...shared,
+      lanes: task.lanes,
+      awaitWritable: (fd, resume) => this.#awaitWritable(fd, resume),
+      released: () => this.#afterOutbound(),
+      unsegmented: () =>
+        this.#report({
+          type: 'missing',
+          sentence: 'The network device does not segment UDP: every outer packet is sent by itself.',
+        }),
+    });
+    this.#inbound = new Inbound({ ...shared, postIke: (datagrams) => this.#report({ type: 'ike', datagrams }) });
+    this.#watches.set(task.device, new Watch(task.device, () => this.#runOutbound()));
+    for (const receiver of task.receivers) {
+      this.#watches.set(receiver.fd, new Watch(receiver.fd, () => this.#runInbound(receiver)));
+    }
+    this.stopped = new Promise((resolve) => {
+      task.port.on('message', (command: WorkerCommand) => {
+        if (command.type === 'stop') {
+          this.#close();
+          resolve();
+        } else void this.#obey(command);
+      });
+    });
+    this.#report({ type: 'ready' });
+  }
+
+  #report(report: WorkerReport): void {
+    this.#task.port.postMessage(report);
+  }
+
+  async #obey(command: Exclude<WorkerCommand, { type: 'stop' }>): Promise<void> {
+    switch (command.type) {
+      case 'resume':
+        this.#outbound.resume();
+        return this.#afterOutbound();
+      case 'forget':
+        for (const key of command.keys) this.#backend.current.forget(key);
+        return;
+      case 'backend':
+        return this.#switchBackend(command.name);
+    }
+  }
+
+  async #switchBackend(name: string): Promise<void> {
+    try {
+      const next = await this.#create(name);
+      this.#backend.current.close();
+      this.#backend.current = next;
+      this.#report({ type: 'backend' });
+    } catch (error) {
+      const { code = 'ERR_BACKEND', message } = error as Error & { code?: string };
+      this.#report({ type: 'backend', error: { code, message } });
+    }
+  }
+
+  #runOutbound(): void {
+    for (let batch = 0; batch < TURN && this.#outbound.run(); batch++);
+    this.#afterOutbound();
+  }
+
+  #runInbound(receiver: Receiver): void {
+    for (let batch = 0; batch < TURN && this.#inbound.run(receiver); batch++);
+    this.#postEvents();
+  }
+
+  #afterOutbound(): void {
+    const watch = this.#watches.get(this.#task.device);
+    if (watch !== undefined) watch.reading = !this.#outbound.blocked;
+    this.#postEvents();
+  }
+
+  #postEvents(): void {
+    const events = this.#arena.takeEvents();
+    if (events !== undefined) this.#report({ type: 'events', events });
+  }
+
+  #awaitWritable(fd: number, resume: () => void): void {
+    let watch = this.#watches.get(fd);
+    if (watch === undefined) {
+      watch = new Watch(fd, () => {});
+      watch.reading = false;
+      this.#watches.set(fd, watch);
+    }
+    watch.awaitWritable(resume);
+  }
+
+  /** Somebody has removed the device. */
+  #loseDevice(): void {
+    this.#watches.get(this.#task.device)?.close();
+    this.#watches.delete(this.#task.device);
+    this.#report({ type: 'missing', sentence: 'The device has been removed by somebody else: restart the gateway.' });
+  }
+
+  #close(): void {
+    for (const watch of this.#watches.values()) watch.close();
+    this.#watches.clear();
+    this.#backend.current.close();
+    this.#task.port.close();
+  }
+}
