@@ -1,12 +1,5 @@
 /** A worker's view of its arena (assembly/layout/arena.ts). */
-import {
-  ARENA_DROPS,
-  ARENA_EPOCH,
-  ARENA_EVENT_COUNT,
-  ARENA_EVENTS,
-  ARENA_NOW,
-  EVENT_SIZE,
-} from '../../assembly/layout/arena.ts';
+import { ARENA_DROPS, ARENA_EVENT_COUNT, ARENA_EVENTS, ARENA_NOW, EVENT_SIZE } from '../../assembly/layout/arena.ts';
 import type { KernelMemory } from './backends/backend.ts';
 
 export class Arena {
@@ -17,7 +10,6 @@ export class Arena {
   readonly words: Uint32Array;
   readonly bytes: Uint8Array;
   readonly #floats: Float64Array;
-  readonly #epoch: number;
   readonly #now: number;
 
   constructor({ memory, bytes, words, base }: KernelMemory, address: number) {
@@ -26,7 +18,6 @@ export class Arena {
     this.bytes = bytes;
     this.words = words;
     this.#floats = new Float64Array(memory.buffer);
-    this.#epoch = (address + ARENA_EPOCH) >>> 2;
     this.#now = (address + ARENA_NOW) >>> 3;
   }
 
@@ -39,15 +30,9 @@ export class Arena {
     this.words[(this.address + field) >>> 2] = value;
   }
 
-  /** A batch begins: what SADs and SPDs hold now must stay. */
-  enter(): void {
-    Atomics.add(this.words, this.#epoch, 1);
+  /** Tells the kernel what time it is, before each Prepare. */
+  stamp(): void {
     this.#floats[this.#now] = Date.now();
-  }
-
-  /** The batch is over. */
-  leave(): void {
-    Atomics.add(this.words, this.#epoch, 1);
   }
 
   /** @param reason a number of assembly/drops.ts */

@@ -62,11 +62,10 @@ export class Inbound {
     kernel.inboundArm(arena.address);
     const received = recvmmsg(fd, arena.absolute + IN_MESSAGES, SLOTS, MSG_DONTWAIT, 0);
     if (received <= 0) return false;
-    arena.enter();
+    arena.stamp();
     const packets = kernel.inboundPrepare(arena.address, source, received);
     if (packets > 0) backend.current.open(arena.address + IN_PACKETS, packets);
     const frames = kernel.inboundFinish(arena.address);
-    arena.leave();
     device.write(IN_FRAMES, frames);
     if (arena.get(ARENA_IKE_COUNT) > 0) this.#postIke();
     return received === SLOTS;

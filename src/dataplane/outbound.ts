@@ -107,12 +107,11 @@ export class Outbound {
     const { kernel } = this.#options;
     const arena = this.#arena;
     for (;;) {
-      arena.enter();
+      arena.stamp();
       const packets =
         this.#frames > 0 ? kernel.outboundPrepare(arena.address, this.#frames) : kernel.outboundResume(arena.address);
       if (packets > 0) this.#options.backend.current.seal(arena.address + OUT_PACKETS, packets);
       kernel.outboundFinish(arena.address);
-      arena.leave();
       this.#reply();
       this.#over = this.#frames > 0 ? arena.get(ARENA_OUT_TAKEN) >= this.#frames : packets === 0;
       this.#lane = 0;

@@ -1,0 +1,265 @@
+/**
+ * The data plane as the control plane sees it: opens device and sockets, starts the workers, owns
+ * SAD and SPD, and moves datagrams of IKE. No packet of the data path ever comes to this thread.
+ */
+import { EventEmitter } from 'node:events';
+import { ARENA_IKE_PENDING } from '../../assembly/layout/arena.ts';
+import { CRYPTO_SCRATCH_SIZE } from '../../assembly/layout.ts';
+import type {
+  DataPlaneEvents,
+  DataPlaneInfo,
+  DataPlaneOptions,
+  Endpoint,
+  IkeDatagram,
+  PolicyHandle,
+  PolicyParameters,
+  RunningDataPlane,
+  SaCounters,
+  SaHandle,
+  SaParameters,
+} from '../contract.ts';
+import type { KernelMemory } from './backends/backend.ts';
+import { type Descriptors, openDescriptors } from './descriptors.ts';
+import { readDrops } from './drops.ts';
+import { emitEvents } from './events.ts';
+import { Heap } from './heap.ts';
+import { DatagramBuffer, socketFor } from './io/datagrams.ts';
+import type { Missing } from './io/socket-options.ts';
+import type { UdpSocket } from './io/udp.ts';
+import { Watch } from './io/watch.ts';
+import { type CompiledKernel, compileKernel, createMemory, instantiateKernel } from './kernel.ts';
+import { arenaAddress, DEFAULT_LIMITS, initialiseMemory, type MemoryPlan, planMemory } from './memory.ts';
+import { WorkerPool, type WorkerReports } from './pool.ts';
+import { Sad } from './sad.ts';
+import { Spd } from './spd.ts';
+
+const DEFAULT_BACKEND = 'wasm';
+/** Datagrams of one IKE socket in one turn of the event loop. */
+const IKE_TURN = 64;
+
+/**
+ * @returns a data plane that works
+ * @throws EspalierError `ERR_NO_TUN`, `ERR_SYSTEM` (a port in use …), `ERR_BACKEND`, `ERR_KERNEL`, `ERR_OPTIONS`
+ */
+export async function startDataPlane(options: DataPlaneOptions): Promise<RunningDataPlane> {
+  const compiled = await compileKernel();
+  const missing: Missing = new Set();
+  const descriptors = openDescriptors(options, missing);
+  try {
+    const plan = planMemory({ ...DEFAULT_LIMITS, ...options.limits, workers: descriptors.workers.length });
+    const memory = createMemory(plan.size);
+    initialiseMemory(memory, plan);
+    const engine = new Engine(compiled, memory, plan, descriptors, missing);
+    await engine.start(options.backend ?? DEFAULT_BACKEND);
+    return engine;
+  } catch (error) {
+    descriptors.close();
+    throw error;
+  }
+}
+
+type EventMap = { [E in keyof DataPlaneEvents]: DataPlaneEvents[E] };
+
+class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
+  readonly #compiled: CompiledKernel;
+  readonly #memory: KernelMemory;
+  readonly #plan: MemoryPlan;
+  readonly #descriptors: Descriptors;
+  readonly #missing: Missing;
+  readonly #sad: Sad;
+  readonly #spd: Spd;
+  readonly #datagrams = new DatagramBuffer();
+  #watches: readonly Watch[] = [];
+  #pool: WorkerPool | undefined;
+  #backend = '';
+  /** KEY blocks that backends are to forget, and whether frames may wait for an SA: told once a turn. */
+  #forgotten: number[] = [];
+  #resume = false;
+  #telling = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    compiled: CompiledKernel,
+    memory: KernelMemory,
+    plan: MemoryPlan,
+    descriptors: Descriptors,
+    missing: Missing,
+  ) {
+    super();
+    this.#compiled = compiled;
+    this.#memory = memory;
+    this.#plan = plan;
+    this.#descriptors = descriptors;
+    this.#missing = missing;
+    const heap = new Heap(memory, plan.heapBase, plan.heapSize);
+    const kernel = instantiateKernel(compiled.module, memory);
+    kernel.initialiseCrypto(heap.allocate(CRYPTO_SCRATCH_SIZE));
+    this.#sad = new Sad({ memory, kernel, plan, heap, forget: (key) => this.#forget(key) });
+    this.#spd = new Spd({ memory, kernel, plan, heap, saAddress: (sa) => this.#sad.address(sa) });
+  }
+
+  async start(backend: string): Promise<void> {
+    this.#pool = await WorkerPool.start({
+      tasks: this.#descriptors.workers.map((descriptors, worker) => ({
+        ...descriptors,
+        memory: this.#memory.memory,
+        module: this.#compiled.module,
+        arena: arenaAddress(this.#plan, worker),
+        capabilities: this.#descriptors.capabilities,
+        backend,
+      })),
+      onReport: (worker, report) => this.#onReport(worker, report),
+    });
+    this.#backend = backend;
+    this.#watches = this.#descriptors.ike.plain.map((socket) => new Watch(socket.fd, () => this.#receiveIke(socket)));
+  }
+
+  get info(): DataPlaneInfo {
+    const { device, ports } = this.#descriptors;
+    return {
+      workers: this.#plan.workers,
+      backend: this.#backend,
+      kernel: this.#compiled.build,
+      device,
+      ports,
+      missing: [...this.#missing],
+    };
+  }
+
+  // ─── SAD and SPD ────────────────────────────────────────────────────────────────────────────
+
+  reserveSpi(): number {
+    return this.#sad.reserveSpi();
+  }
+
+  releaseSpi(spi: number): void {
+    this.#sad.releaseSpi(spi);
+  }
+
+  installSa(parameters: SaParameters): SaHandle {
+    return this.#sad.install(parameters);
+  }
+
+  moveSa(sa: SaHandle, local: Endpoint, remote: Endpoint): void {
+    this.#sad.move(sa, local, remote);
+  }
+
+  removeSa(sa: SaHandle): void {
+    this.#spd.forgetSa(sa);
+    this.#sad.remove(sa);
+  }
+
+  counters(sa: SaHandle): SaCounters | undefined {
+    return this.#sad.counters(sa);
+  }
+
+  installPolicy(parameters: PolicyParameters): PolicyHandle {
+    return this.#spd.install(parameters);
+  }
+
+  setPolicySa(policy: PolicyHandle, sa: SaHandle | undefined): void {
+    this.#spd.setSa(policy, sa);
+    if (sa === undefined) return;
+    this.#resume = true;
+    this.#tellSoon();
+  }
+
+  removePolicy(policy: PolicyHandle): void {
+    this.#spd.remove(policy);
+  }
+
+  policyCounters(policy: PolicyHandle): { readonly packets: number; readonly bytes: number } | undefined {
+    return this.#spd.counters(policy);
+  }
+
+  drops(): Readonly<Record<string, number>> {
+    return readDrops(this.#memory, this.#plan);
+  }
+
+  // ─── IKE ────────────────────────────────────────────────────────────────────────────────────
+
+  sendIke(datagram: IkeDatagram): void {
+    const { ike, ports } = this.#descriptors;
+    const plain = datagram.local.port === ports.ike;
+    const socket = socketFor(plain ? ike.plain : ike.natTraversal, datagram);
+    // What cannot be sent is lost, as datagrams may be: IKE sends it again.
+    if (socket !== undefined) this.#datagrams.send(socket, datagram, !plain);
+  }
+
+  #receiveIke(socket: UdpSocket): void {
+    for (let count = 0; count < IKE_TURN; count++) {
+      const datagram = this.#datagrams.receive(socket);
+      if (datagram === undefined) return;
+      this.emit('ike', datagram);
+    }
+  }
+
+  // ─── Life ───────────────────────────────────────────────────────────────────────────────────
+
+  addRoute(prefix: string, source?: string): void {
+    this.#descriptors.routes?.add(prefix, source);
+  }
+
+  removeRoute(prefix: string): void {
+    this.#descriptors.routes?.remove(prefix);
+  }
+
+  async setBackend(name: string): Promise<void> {
+    await this.#pool?.setBackend(name);
+    this.#backend = name;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    for (const watch of this.#watches) watch.close();
+    await this.#pool?.stop();
+    this.#sad.close();
+    this.#descriptors.close();
+    this.removeAllListeners();
+  }
+
+  #onReport(worker: number, report: WorkerReports): void {
+    switch (report.type) {
+      case 'ike':
+        Atomics.sub(
+          this.#memory.words,
+          (arenaAddress(this.#plan, worker) + ARENA_IKE_PENDING) >>> 2,
+          report.datagrams.length,
+        );
+        for (const { local, remote, data } of report.datagrams) {
+          this.emit('ike', { local: { address: local, port: this.#descriptors.ports.natTraversal }, remote, data });
+        }
+        break;
+      case 'events':
+        emitEvents(report.events, (event, ...values) => this.emit(event, ...(values as never)));
+        break;
+      case 'missing':
+        this.#missing.add(report.sentence);
+        process.emitWarning(report.sentence, { code: 'ESPALIER_DATAPLANE' });
+        break;
+    }
+  }
+
+  #forget(key: number): void {
+    this.#forgotten.push(key);
+    this.#tellSoon();
+  }
+
+  /** Many SAs come and go in one turn of the event loop: the workers hear of them together. */
+  #tellSoon(): void {
+    if (this.#telling || this.#closing !== undefined) return;
+    this.#telling = true;
+    setImmediate(() => {
+      this.#telling = false;
+      if (this.#closing !== undefined) return;
+      if (this.#forgotten.length > 0) this.#pool?.tell({ type: 'forget', keys: this.#forgotten });
+      if (this.#resume) this.#pool?.tell({ type: 'resume' });
+      this.#forgotten = [];
+      this.#resume = false;
+    });
+  }
+}
