@@ -3,3 +3,6 @@ export { initialiseCrypto, keyStateLength, openBatch, sealBatch, setupKey } from
 export { initialiseArena } from "./arena";
 export { outboundFinish, outboundPrepare } from "./outbound/prepare";
 export { insertPolicy, removePolicy } from "./classifier";
+export { inboundArm } from "./inbound/initialise";
+export { inboundPrepare } from "./inbound/prepare";
+export { inboundFinish } from "./inbound/finish";

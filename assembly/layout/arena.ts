@@ -243,16 +243,26 @@ export const IN_IKE_MAX = 1024;
 export const IKE_ADDRESS = 0;
 export const IKE_LENGTH = 4;
 export const IKE_SLOT = 8;
-/** struct in_pktinfo address of the slot's datagram as family (u32) and 16 bytes, wire: where it was sent to. */
+/** Per slot: where its datagram was sent to (IP_PKTINFO), and what else its control messages said. */
 export const IN_LOCALS = IN_IKE + IN_IKE_MAX * IN_IKE_SIZE;
 export const IN_LOCAL_SIZE = 32;
+/** u32: 4 or 6; 0 if the system did not say. */
+export const LOCAL_FAMILY = 0;
+/** u32: TOS or traffic class of the outer header. */
+export const LOCAL_TOS = 4;
+/** u32: bytes of each datagram but the last (UDP_GRO); the whole slot if the system merged none. */
+export const LOCAL_SEGMENT = 8;
+/** u32: IPv6: hop limit, 0 if not known. */
+export const LOCAL_HOP_LIMIT = 12;
+/** 4 or 16 bytes, wire. */
+export const LOCAL_ADDRESS = 16;
 
 // ─── Private tables of the kernel ─────────────────────────────────────────────────────────────
 
 /** Flow cache, see assembly/spd.ts. */
 export const ARENA_FLOWS = IN_LOCALS + SLOTS * IN_LOCAL_SIZE;
 export const ARENA_FLOWS_SIZE = 1048576;
-/** Frames being coalesced, see assembly/gro.ts. */
+/** Flows whose packets may be coalesced, see assembly/inbound/coalesce.ts. */
 export const ARENA_MERGES = ARENA_FLOWS + ARENA_FLOWS_SIZE;
 export const ARENA_MERGES_SIZE = 65536;
 /** Fragments seen lately, see assembly/ip/fragment.ts. */
