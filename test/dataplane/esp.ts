@@ -83,6 +83,8 @@ export interface EspOptions {
   readonly next: number;
   /** By default 1, 2, 3 … up to the alignment. */
   readonly padding?: Uint8Array;
+  /** What the trailer claims. */
+  readonly padLength?: number;
 }
 
 /** @returns an ESP packet, from the SPI to the ICV */
@@ -91,7 +93,7 @@ export function sealEsp(sa: Sa, payload: Uint8Array, options: EspOptions): Uint8
   const iv = options.iv ?? Uint8Array.from({ length: ivLength }, (_, i) => (options.sequence >>> (8 * (i % 4))) & 255);
   const fill = (block - ((payload.length + 2) % block)) % block;
   const padding = options.padding ?? Uint8Array.from({ length: fill }, (_, i) => i + 1);
-  const plain = Buffer.concat([payload, padding, Uint8Array.of(padding.length, options.next)]);
+  const plain = Buffer.concat([payload, padding, Uint8Array.of(options.padLength ?? padding.length, options.next)]);
   const header = Buffer.concat([word(options.spi), word(options.sequence)]);
   const high = word(options.high ?? 0);
   if (isCombined(sa)) {
@@ -108,4 +110,26 @@ export function sealEsp(sa: Sa, payload: Uint8Array, options: EspOptions): Uint8
   const mac = createHmac(HMAC[sa.suite.integ]!, sa.keys.integrity).update(header).update(iv).update(body);
   if (sa.esn) mac.update(high);
   return Buffer.concat([header, iv, body, mac.digest().subarray(0, icvLength)]);
+}
+
+export interface InnerOptions {
+  readonly sequence: number | bigint;
+  /** By default 4 or 41, by the version of the payload. */
+  readonly next?: number;
+  /** Bytes of TFC padding behind the payload. */
+  readonly tfc?: number;
+  readonly padding?: Uint8Array;
+  readonly padLength?: number;
+}
+
+/** @returns what the sender's end of an SA makes of a packet */
+export function espPacket(sa: Sa & Pick<SaParameters, 'spi'>, payload: Uint8Array, options: InnerOptions): Uint8Array {
+  const number = BigInt(options.sequence);
+  return sealEsp(sa, Buffer.concat([payload, new Uint8Array(options.tfc ?? 0)]), {
+    ...options,
+    spi: sa.spi,
+    sequence: Number(number & 0xffffffffn),
+    high: Number(number >> 32n),
+    next: options.next ?? (payload[0]! >> 4 === 6 ? 41 : 4),
+  });
 }

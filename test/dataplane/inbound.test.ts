@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import * as A from '../../assembly/layout/arena.ts';
 import { ENCR, INTEG } from '../../src/algorithms.ts';
 import type { SaParameters, TrafficSelector } from '../../src/contract.ts';
-import { espPacket } from './encoder.ts';
+import { espPacket } from './esp.ts';
 import { checksum, TCP, type TcpFields, tcpPacket, udpPacket, verifies } from './ip.ts';
 import { gro, Receiver } from './receiver.ts';
 
@@ -109,7 +109,7 @@ describe('ESP in UDP, tunnel mode', () => {
     receiver.install(GCM);
     const packet = udpPacket({ ...V4, payload: data(20) });
     const padded = espPacket(GCM, packet, { sequence: 1, tfc: 300 });
-    const dummy = espPacket(GCM, data(40), { sequence: 2, nextHeader: 59 });
+    const dummy = espPacket(GCM, data(40), { sequence: 2, next: 59 });
     const frames = receiver.receive([{ data: padded }, { data: dummy }]);
     expect(frames.map((frame) => frame.packet)).toEqual([packet]);
     expect(receiver.drops()).toEqual({ InDummy: 1 });
@@ -124,8 +124,8 @@ describe('ESP in UDP, tunnel mode', () => {
       ['XfrmInStateSeqError', espPacket(GCM, good, { sequence: 0 })],
       ['InPaddingError', espPacket(GCM, good, { sequence: 3, padding: Uint8Array.of(1, 3) })],
       ['InPaddingError', espPacket(GCM, good, { sequence: 4, padLength: 200 })],
-      ['XfrmInStateModeError', espPacket(GCM, good, { sequence: 5, nextHeader: 17 })],
-      ['XfrmInStateModeError', espPacket(GCM, good, { sequence: 6, nextHeader: 41 })],
+      ['XfrmInStateModeError', espPacket(GCM, good, { sequence: 5, next: 17 })],
+      ['XfrmInStateModeError', espPacket(GCM, good, { sequence: 6, next: 41 })],
       ['InInnerError', espPacket(GCM, good.subarray(0, 30), { sequence: 7 })],
       ['XfrmInStateMismatch', espPacket(GCM, udpPacket({ ...V4, source: '10.3.0.1' }), { sequence: 8 })],
     ];
