@@ -11,73 +11,65 @@ const LINE_LENGTH = 64;
 /** @returns one block of PEM, its end of line included */
 export function toPem(label: PemLabel, der: Uint8Array): string {
   const base64 = Buffer.from(der).toString('base64');
-  const lines = Array.from({ length: Math.ceil(base64.length / LINE_LENGTH) }, (_, index) =>
-    base64.slice(index * LINE_LENGTH, (index + 1) * LINE_LENGTH),
-  );
+  const lines = base64.match(new RegExp(`.{1,${LINE_LENGTH}}`, 'g')) ?? [];
   return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n');
 }
 
-interface Block {
-  readonly label: string;
-  readonly pem: string;
-  readonly der: Uint8Array;
+const bad = (message: string): EspalierError => new EspalierError('ERR_PEM', message);
+
+/** @returns whether there is any PEM in it */
+export const isPem = (file: Uint8Array): boolean => Buffer.from(file).includes('-----BEGIN ');
+
+/** @returns the DER of every block with that label, or the whole file if there is no PEM in it */
+function derBlocks(file: Uint8Array, name: string, label: PemLabel): Uint8Array[] {
+  if (!isPem(file)) return [Uint8Array.from(file)];
+  const block = new RegExp(`-----BEGIN ${label}-----([A-Za-z0-9+/=\\s]+)-----END ${label}-----`, 'g');
+  const found = [...Buffer.from(file).toString('latin1').matchAll(block)];
+  if (found.length === 0) throw bad(`${name} has no "BEGIN ${label}" in it`);
+  return found.map(([, base64]) => Uint8Array.from(Buffer.from(base64!, 'base64')));
 }
 
-const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----([A-Za-z0-9+/=\s]+)-----END \1-----/g;
-
-function blocksOf(file: Uint8Array): Block[] {
-  const text = Buffer.from(file).toString('latin1');
-  return Array.from(text.matchAll(BLOCK), ([pem, label, base64]) => ({
-    label: label!,
-    pem,
-    der: Uint8Array.from(Buffer.from(base64!, 'base64')),
-  }));
-}
-
-/** @returns the DER of all blocks of that label in a PEM file, or the file itself if it is DER */
-function readDer(file: Uint8Array, label: PemLabel): Uint8Array[] {
-  const isDer = file[0] === 0x30;
-  const found = isDer
-    ? [Uint8Array.from(file)]
-    : blocksOf(file).flatMap((block) => (block.label === label ? [block.der] : []));
-  if (found.length === 0)
-    throw new EspalierError('ERR_PEM', `there is no "-----BEGIN ${label}-----" in it, and it is not DER`);
-  return found;
+function readAs(file: Uint8Array, name: string, label: PemLabel, what: string, parse: (der: Uint8Array) => unknown) {
+  return derBlocks(file, name, label).map((der) => {
+    try {
+      parse(der);
+      return der;
+    } catch (cause) {
+      throw new EspalierError('ERR_PEM', `${name} is not ${what} in PEM or DER: ${(cause as Error).message}`, {
+        cause,
+      });
+    }
+  });
 }
 
 /**
- * @param file contents of a PEM or DER file
- * @returns its certificates as DER, in order, each of which `parseCertificate` takes
- * @throws EspalierError `ERR_PEM`, `ERR_CERTIFICATE` or `ERR_DER`
+ * @param file PEM or DER @param name of the file, for messages
+ * @returns certificates as DER, in the file's order, each of which `parseCertificate` takes
+ * @throws EspalierError `ERR_PEM`
  */
-export function readCertificates(file: Uint8Array): Uint8Array[] {
-  const certificates = readDer(file, 'CERTIFICATE');
-  certificates.forEach(parseCertificate);
-  return certificates;
-}
+export const readCertificates = (file: Uint8Array, name: string): Uint8Array[] =>
+  readAs(file, name, 'CERTIFICATE', 'an X.509 certificate', parseCertificate);
 
-/** As `readCertificates`, for revocation lists. @throws EspalierError `ERR_PEM`, `ERR_CRL` or `ERR_DER` */
-export function readCrls(file: Uint8Array): Uint8Array[] {
-  const crls = readDer(file, 'X509 CRL');
-  crls.forEach(parseCrl);
-  return crls;
-}
+/** As `readCertificates`, for revocation lists that `parseCrl` takes. */
+export const readCrls = (file: Uint8Array, name: string): Uint8Array[] =>
+  readAs(file, name, 'X509 CRL', 'a revocation list', parseCrl);
 
 /**
- * @param file a private key without a passphrase: PKCS#8 as PEM or DER, or the older PEM forms of RSA and EC keys
+ * @param file PKCS#8 as PEM or DER, or the older PEM forms of RSA and EC keys
+ * @param name of the file, for messages @param passphrase of an encrypted key
  * @returns PKCS#8, DER
  * @throws EspalierError `ERR_PEM`
  */
-export function readPrivateKey(file: Uint8Array): Uint8Array {
+export function readPrivateKey(file: Uint8Array, name: string, passphrase?: string): Uint8Array {
+  const key = Buffer.from(file);
+  const lock = passphrase === undefined ? {} : { passphrase };
+  const form = isPem(file) ? ({ format: 'pem' } as const) : ({ format: 'der', type: 'pkcs8' } as const);
   try {
-    const isDer = file[0] === 0x30;
-    const block = blocksOf(file).find(({ label }) => label.endsWith('PRIVATE KEY'));
-    const key = isDer
-      ? crypto.createPrivateKey({ key: Buffer.from(file), format: 'der', type: 'pkcs8' })
-      : crypto.createPrivateKey(block?.pem ?? '');
-    return Uint8Array.from(key.export({ format: 'der', type: 'pkcs8' }));
-  } catch (cause) {
-    const message = 'it is no private key without a passphrase: make one with "openssl pkcs8 -topk8 -nocrypt"';
-    throw new EspalierError('ERR_PEM', message, { cause });
+    return Uint8Array.from(crypto.createPrivateKey({ key, ...form, ...lock }).export({ format: 'der', type: 'pkcs8' }));
+  } catch {
+    if (passphrase === undefined && key.includes('ENCRYPTED')) {
+      throw bad(`${name} is encrypted; give its passphrase in "key_secret"`);
+    }
+    throw bad(`${name} is not a private key in PKCS#8, or "key_secret" is wrong`);
   }
 }

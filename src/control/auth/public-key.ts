@@ -16,6 +16,7 @@ import type { LocalAuth } from '../config/model.ts';
 import { concat, toHex } from '../wire/bytes.ts';
 import { AUTH_METHOD, authMethodName, hashName } from '../wire/iana.ts';
 import type { AuthPayload } from '../wire/payloads/auth.ts';
+import { parseCertificate } from './certificate.ts';
 import { oid, readTlv } from './der.ts';
 import { SIGNATURE_HASHES } from './hashes.ts';
 import {
@@ -66,6 +67,15 @@ function readKey(privateKey: Uint8Array): KeyObject {
   const problem = keyProblem(key);
   if (problem !== undefined) throw cannot(`the private key ${problem}`);
   return key;
+}
+
+/**
+ * @param certificate DER @param privateKey PKCS#8, DER
+ * @throws EspalierError `ERR_AUTH`, `ERR_CERTIFICATE` or `ERR_DER` if either is unreadable or too weak
+ */
+export function isKeyOf(certificate: Uint8Array, privateKey: Uint8Array): boolean {
+  const publicKey = crypto.createPublicKey(readKey(privateKey));
+  return publicKey.equals(parseCertificate(certificate).publicKey);
 }
 
 /**

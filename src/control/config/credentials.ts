@@ -1,7 +1,8 @@
 /** Secrets, certificates, revocation lists and keys: from files beside the configuration, or PEM in it. */
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import * as pem from '../auth/pem.ts';
+import { isKeyOf } from '../auth/public-key.ts';
 import type { ResolveContext } from './context.ts';
 import type { KeyPath } from './error.ts';
 import { valueError } from './values.ts';
@@ -45,46 +46,27 @@ export function readSecret(context: ResolveContext, path: KeyPath, name: string)
   });
 }
 
-/** @returns the DER of every PEM block with that label, or the whole file if it is not PEM */
-function derBlocks(context: ResolveContext, name: string, label: string): Uint8Array[] {
-  const bytes = isInline(name) ? Buffer.from(name) : read(context, name);
-  const pem = bytes.toString('latin1');
-  if (!isInline(pem)) return [Uint8Array.from(bytes)];
-  const block = new RegExp(`-----BEGIN ${label}-----([A-Za-z0-9+/=\\s]+)-----END ${label}-----`, 'g');
-  const found = [...pem.matchAll(block)].map(([, base64]) => Uint8Array.from(Buffer.from(base64!, 'base64')));
-  if (found.length === 0) throw valueError(`${isInline(name) ? 'the PEM text' : name} has no "BEGIN ${label}" in it`);
-  return found;
+/** @returns contents of the file, or the PEM text itself, and what to call it in messages */
+function open(context: ResolveContext, name: string): [contents: Uint8Array, called: string] {
+  return isInline(name) ? [Buffer.from(name), 'the PEM text'] : [read(context, name), name];
 }
 
-/** @returns certificates, DER, each one readable */
-export function readCertificates(context: ResolveContext, path: KeyPath, names: readonly string[]): Uint8Array[] {
+type Reader = (contents: Uint8Array, called: string) => Uint8Array[];
+
+function readEach(context: ResolveContext, path: KeyPath, names: readonly string[], reader: Reader): Uint8Array[] {
   return names.flatMap((name, index) => {
     const place = names.length > 1 ? [...path, index] : path;
-    return (
-      context.attempt(place, () =>
-        derBlocks(context, name, 'CERTIFICATE').map((der) => {
-          certificate(der, name);
-          return der;
-        }),
-      ) ?? []
-    );
+    return context.attempt(place, () => reader(...open(context, name))) ?? [];
   });
 }
 
-function certificate(der: Uint8Array, name: string): X509Certificate {
-  try {
-    return new X509Certificate(der);
-  } catch {
-    throw valueError(`${isInline(name) ? 'the PEM text' : name} is not an X.509 certificate in PEM or DER`);
-  }
-}
+/** @returns certificates, DER, each one readable */
+export const readCertificates = (context: ResolveContext, path: KeyPath, names: readonly string[]): Uint8Array[] =>
+  readEach(context, path, names, pem.readCertificates);
 
-export function readCrls(context: ResolveContext, path: KeyPath, names: readonly string[]): Uint8Array[] {
-  return names.flatMap(
-    (name, index) =>
-      context.attempt(names.length > 1 ? [...path, index] : path, () => derBlocks(context, name, 'X509 CRL')) ?? [],
-  );
-}
+/** @returns revocation lists, DER, each one readable */
+export const readCrls = (context: ResolveContext, path: KeyPath, names: readonly string[]): Uint8Array[] =>
+  readEach(context, path, names, pem.readCrls);
 
 /**
  * @param passphrase of an encrypted key
@@ -99,27 +81,9 @@ export function readPrivateKey(
   owner: Uint8Array | undefined,
 ): Uint8Array | undefined {
   return context.attempt(path, () => {
-    const bytes = isInline(name) ? Buffer.from(name) : read(context, name);
+    const key = pem.readPrivateKey(...open(context, name), passphrase);
     if (!isInline(name)) warnIfOpen(context, path, name);
-    const key = parseKey(bytes, isInline(name) ? 'the PEM text' : name, passphrase);
-    if (owner && !new X509Certificate(owner).checkPrivateKey(key)) {
-      throw valueError('is not the key of the first certificate in "certs"');
-    }
-    return Uint8Array.from(key.export({ format: 'der', type: 'pkcs8' }));
+    if (owner && !isKeyOf(owner, key)) throw valueError('is not the key of the first certificate in "certs"');
+    return key;
   });
-}
-
-function parseKey(bytes: Buffer, name: string, passphrase: string | undefined): KeyObject {
-  const options = passphrase === undefined ? {} : { passphrase };
-  const isPem = isInline(bytes.toString('latin1'));
-  try {
-    return isPem
-      ? createPrivateKey({ key: bytes, format: 'pem', ...options })
-      : createPrivateKey({ key: bytes, format: 'der', type: 'pkcs8', ...options });
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ERR_MISSING_PASSPHRASE')
-      throw valueError(`${name} is encrypted; give its passphrase in "key_secret"`);
-    throw valueError(`${name} is not a private key in PKCS#8, or "key_secret" is wrong`);
-  }
 }

@@ -96,28 +96,29 @@ describe('the parser of certificates and revocation lists', () => {
 describe('PEM', () => {
   it('goes out and comes back: certificates, lists and keys, several to a file', () => {
     const file = ascii(toPem('CERTIFICATE', gw.certificate) + toPem('CERTIFICATE', root.certificate));
-    expect(readCertificates(file)).toEqual([gw.certificate, root.certificate]);
-    expect(readCertificates(gw.certificate)).toEqual([gw.certificate]);
+    expect(readCertificates(file, 'both.pem')).toEqual([gw.certificate, root.certificate]);
+    expect(readCertificates(gw.certificate, 'gw.der')).toEqual([gw.certificate]);
     const crl = createCrl({ issuer: root, revoked: [], now: NOW });
-    expect(readCrls(ascii(toPem('X509 CRL', crl)))).toEqual([crl]);
-    expect(readPrivateKey(ascii(toPem('PRIVATE KEY', gw.privateKey)))).toEqual(gw.privateKey);
-    expect(readPrivateKey(gw.privateKey)).toEqual(gw.privateKey);
+    expect(readCrls(ascii(toPem('X509 CRL', crl)), 'crl.pem')).toEqual([crl]);
+    expect(readPrivateKey(ascii(toPem('PRIVATE KEY', gw.privateKey)), 'gw.key')).toEqual(gw.privateKey);
+    expect(readPrivateKey(gw.privateKey, 'gw.der')).toEqual(gw.privateKey);
   });
 
-  it('reads the older form of EC keys', () => {
-    const sec1 = keyObject(gw.privateKey).export({ format: 'pem', type: 'sec1' });
-    expect(readPrivateKey(ascii(String(sec1)))).toEqual(gw.privateKey);
+  it('reads the older form of EC keys, and encrypted keys with their passphrase', () => {
+    const key = keyObject(gw.privateKey);
+    const sec1 = key.export({ format: 'pem', type: 'sec1' });
+    const locked = key.export({ format: 'pem', type: 'pkcs8', cipher: 'aes-128-cbc', passphrase: 'open sesame' });
+    expect(readPrivateKey(ascii(String(sec1)), 'gw.key')).toEqual(gw.privateKey);
+    expect(readPrivateKey(ascii(String(locked)), 'gw.key', 'open sesame')).toEqual(gw.privateKey);
+    expect(() => readPrivateKey(ascii(String(locked)), 'gw.key')).toThrow('gw.key is encrypted');
   });
 
   it('says what is wrong with a file', () => {
-    expect(() => readCertificates(ascii('hello'))).toThrow(/BEGIN CERTIFICATE/);
-    const locked = keyObject(gw.privateKey).export({
-      format: 'pem',
-      type: 'pkcs8',
-      cipher: 'aes-128-cbc',
-      passphrase: 'x',
-    });
-    expect(() => readPrivateKey(ascii(String(locked)))).toThrow(/without a passphrase/);
+    expect(() => readCertificates(ascii('hello'), 'ca.pem')).toThrow(/ca.pem is not an X.509 certificate/);
+    expect(() => readCertificates(ascii(toPem('X509 CRL', gw.certificate)), 'ca.pem')).toThrow(
+      /no "BEGIN CERTIFICATE"/,
+    );
+    expect(() => readPrivateKey(ascii('hello'), 'gw.key')).toThrow(/gw.key is not a private key/);
   });
 });
 
