@@ -2,8 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { packagePath } from '../package-root.ts';
+import { backendCommand } from './commands/backend.ts';
 import { checkCommand } from './commands/check.ts';
+import { controlCommands } from './commands/control.ts';
 import { explainCommand } from './commands/explain.ts';
+import { pkiCommand } from './commands/pki.ts';
+import { runCommand } from './commands/run.ts';
+import { statusCommand } from './commands/status.ts';
 import { EXIT, reportFailure } from './exit.ts';
 import { examples } from './help.ts';
 
@@ -26,9 +31,25 @@ export function program(): Command {
         ['espalier explain-proposal aes128gcm16-prfsha256-x25519', 'what a proposal means'],
       ),
     );
-  for (const subcommand of [checkCommand(), explainCommand()]) {
-    command.addCommand(subcommand.exitOverride().helpCommand(false));
-  }
+  const subcommands = [
+    runCommand(),
+    checkCommand(),
+    statusCommand(),
+    ...controlCommands(),
+    backendCommand(),
+    explainCommand(),
+    pkiCommand(),
+  ];
+  for (const subcommand of subcommands) command.addCommand(inherit(subcommand, command));
+  return command;
+}
+
+/** Errors of arguments are told alike at every level, and never end the process by themselves. */
+function inherit(command: Command, parent: Command): Command {
+  command
+    .copyInheritedSettings(parent)
+    .showHelpAfterError(`(espalier ${command.name()} --help shows options and examples)`);
+  for (const child of command.commands) child.copyInheritedSettings(command);
   return command;
 }
 

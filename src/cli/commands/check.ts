@@ -2,11 +2,12 @@ import { Command } from 'commander';
 import { problemText } from '../../control/config/error.ts';
 import { type LoadedConfig, loadConfig } from '../../control/config/load.ts';
 import { examples } from '../help.ts';
+import { configOption } from '../options.ts';
 
 export const checkCommand = (): Command =>
   new Command('check')
     .description('Check a configuration without running it; exit code 78 if something is wrong.')
-    .requiredOption('-c, --config <file>', 'the configuration, YAML')
+    .addOption(configOption())
     .addHelpText('after', examples(['espalier check -c gateway.yaml', 'names file, line and key of every problem']))
     .action(({ config: file }: { config: string }) => {
       const { config, warnings } = loadConfig(file);

@@ -151,13 +151,12 @@ function mapOf(context: ResolveContext, value: unknown, key: string): Entries {
 function gatewayConfig(context: ResolveContext, values: ConfigValues['gateway']): Config['gateway'] {
   const range = values.listen.find((each) => !isAddress(each));
   if (range !== undefined) context.report(['gateway', 'listen'], `"${range}" must be a single address of this host`);
-  const isFile = values.backend.includes('/') || /\.[cm]?js$/.test(values.backend);
   return {
     device: values.device,
     ...(values.mtu !== undefined && { mtu: values.mtu }),
     addresses: values.addresses,
     workers: values.workers,
-    backend: isFile ? resolve(context.directory, values.backend) : values.backend,
+    backend: backendName(context, values.backend),
     listen: values.listen,
     port: values.port,
     portNatT: values.port_nat_t,
@@ -165,6 +164,13 @@ function gatewayConfig(context: ResolveContext, values: ConfigValues['gateway'])
     installRoutes: values.install_routes,
   };
 }
+
+/** `wasm`, `./mine.js`, `wasm+./mine.js`: modules are found relative to the configuration, as all files are. */
+const backendName = (context: ResolveContext, text: string): string =>
+  text
+    .split('+')
+    .map((part) => (part.startsWith('.') ? resolve(context.directory, part) : part))
+    .join('+');
 
 function controlConfig(context: ResolveContext, values: ConfigValues['control']): Config['control'] {
   return {

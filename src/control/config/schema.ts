@@ -98,7 +98,7 @@ const gateway = section({
   listen: addresses.default([]),
   port: port.default(500),
   port_nat_t: port.default(4500),
-  mark: integer(0, 0xffff_ffff).default(0),
+  mark: integer(0, 0xffff_ffff).default(0x4553),
   install_routes: bool.default(true),
 });
 

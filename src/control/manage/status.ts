@@ -1,5 +1,5 @@
 /** What `espalier status --json` shows: plain data, no secrets. */
-import type { SaCounters } from '../../contract.ts';
+import type { DataPlaneInfo, Direction, IpsecMode, IpsecProtocol, SaCounters } from '../../contract.ts';
 
 /** RFC 7296 calls for few of these; the names are strongSwan's, which users know. */
 export type IkeSaState =
@@ -73,4 +73,41 @@ export interface TrappedChildStatus {
   readonly name: string;
   readonly localTs: readonly string[];
   readonly remoteTs: readonly string[];
+}
+
+/** An SA whose keys are from the configuration. */
+export interface ManualSaStatus {
+  readonly name: string;
+  readonly direction: Direction;
+  readonly protocol: IpsecProtocol;
+  readonly mode: IpsecMode;
+  readonly algorithm: string;
+  readonly spi: string;
+  readonly counters?: SaCounters;
+}
+
+/** An SPD entry of the configuration. */
+export interface PolicyStatus {
+  readonly name: string;
+  readonly direction: Direction;
+  readonly action: 'protect' | 'bypass' | 'discard';
+  readonly selector: string;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+export interface GatewayStatus {
+  readonly version: string;
+  /** Version of Node.js. */
+  readonly node: string;
+  readonly pid: number;
+  readonly uptimeSeconds: number;
+  readonly dataPlane: DataPlaneInfo;
+  readonly ikeSas: readonly IkeSaStatus[];
+  /** Children that wait for their first packet. */
+  readonly trapped: readonly TrappedChildStatus[];
+  readonly manualSas: readonly ManualSaStatus[];
+  readonly policies: readonly PolicyStatus[];
+  /** Dropped packets by reason, without those that are 0. */
+  readonly drops: Readonly<Record<string, number>>;
 }

@@ -1,0 +1,81 @@
+import { Command, Option } from 'commander';
+import type { Logger } from 'pino';
+import { loadConfig } from '../../control/config/load.ts';
+import type { LogLevel } from '../../control/config/model.ts';
+import { EspalierError } from '../../errors.ts';
+import { Gateway } from '../../gateway.ts';
+import { createLogger, type LogFormat } from '../../observe/log.ts';
+import { EXIT, Exit } from '../exit.ts';
+import { examples } from '../help.ts';
+import { configOption } from '../options.ts';
+
+interface RunOptions {
+  readonly config: string;
+  readonly backend?: string;
+  readonly logLevel?: LogLevel;
+  readonly logFormat?: LogFormat;
+}
+
+export const runCommand = (): Command =>
+  new Command('run')
+    .description(
+      'Run a gateway in the foreground. SIGINT and SIGTERM stop it cleanly, SIGHUP reads the configuration again.',
+    )
+    .addOption(configOption())
+    .option('-b, --backend <name>', 'crypto backend, in place of gateway.backend')
+    .addOption(
+      new Option('-l, --log-level <level>', 'in place of control.log_level').choices([
+        'fatal',
+        'error',
+        'warn',
+        'info',
+        'debug',
+        'trace',
+        'silent',
+      ]),
+    )
+    .addOption(new Option('--log-format <format>', 'default: text on a terminal, else JSON').choices(['text', 'json']))
+    .addHelpText(
+      'after',
+      examples(
+        ['espalier run -c gateway.yaml', 'until Ctrl-C'],
+        ['espalier run -c gateway.yaml -l debug', 'with every exchange in RFC notation'],
+        ['espalier run -c gateway.yaml -b openssl', 'with another crypto backend'],
+      ),
+    )
+    .action(run);
+
+async function run({ config, backend, logLevel, logFormat }: RunOptions): Promise<void> {
+  const level = logLevel ?? loadConfig(config).config.control.logLevel;
+  const logger = createLogger({ level, ...(logFormat && { format: logFormat }) });
+  const gateway = await Gateway.start(config, { logger, ...(backend !== undefined && { backend }) });
+  const failed = await ending(gateway, logger);
+  await gateway.stop();
+  if (failed) throw new Exit(EXIT.SOFTWARE);
+}
+
+/** @returns whether it was a failure that ended the wait for a signal */
+function ending(gateway: Gateway, logger: Logger): Promise<boolean> {
+  return new Promise((resolve) => {
+    const stop = (signal: NodeJS.Signals): void => {
+      logger.info({ signal }, 'stopping; once more to stop at once');
+      for (const each of ['SIGINT', 'SIGTERM'] as const) process.once(each, () => process.exit(EXIT.FAILED));
+      resolve(false);
+    };
+    process.once('SIGINT', stop);
+    process.once('SIGTERM', stop);
+    process.on('SIGHUP', () => {
+      gateway.reload().catch((error: unknown) => {
+        if (error instanceof EspalierError) logger.error({ code: error.code }, `not reloaded: ${error.message}`);
+        else logger.error({ err: String(error) }, 'not reloaded');
+      });
+    });
+    process.once('uncaughtException', (error) => {
+      logger.fatal(
+        { err: error.message, ...(process.env['ESPALIER_DEBUG'] && { stack: error.stack }) },
+        'internal error',
+      );
+      resolve(true);
+    });
+  });
+}

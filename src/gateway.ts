@@ -1,0 +1,258 @@
+/**
+ * A gateway: one data plane, the control plane that drives it, and the control API to ask it through.
+ * The command line and programs that embed Espalier use this class alike.
+ */
+import { EventEmitter } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { DataPlaneOptions, DeviceOptions, RunningDataPlane } from './contract.ts';
+import { changedConnections, needsRestart } from './control/config/compare.ts';
+import { problemText } from './control/config/error.ts';
+import { configFromObject, type LoadedConfig, loadConfig } from './control/config/load.ts';
+import type { Config } from './control/config/model.ts';
+import type { ConfigInput } from './control/config/schema.ts';
+import { ControlPlane, type Logger } from './control/control-plane.ts';
+import type { IkeEvent } from './control/ike/effects.ts';
+import type { Manageable, ReloadResult } from './control/manage/api.ts';
+import { ManualEntries } from './control/manage/manual.ts';
+import { ControlServer } from './control/manage/server.ts';
+import type { GatewayStatus } from './control/manage/status.ts';
+import { startDataPlane } from './dataplane/engine.ts';
+import { EspalierError } from './errors.ts';
+import { KeyLog } from './observe/key-log.ts';
+import { createLogger } from './observe/log.ts';
+import { createMetrics } from './observe/metrics.ts';
+import { packagePath } from './package-root.ts';
+
+export type { GatewayStatus } from './control/manage/status.ts';
+
+export interface GatewayOptions {
+  /** pino's logger or one like it; by default one on standard output at `control.log_level`. */
+  readonly logger?: Logger & { level?: string };
+  /** Serve the control API on `control.socket`; default true. */
+  readonly controlApi?: boolean;
+  /** In place of the TUN device that `gateway` describes. */
+  readonly device?: DeviceOptions;
+  /** In place of `gateway.backend`. */
+  readonly backend?: string;
+  /** Open raw sockets for protocols 50 and 51; default: if the process may. */
+  readonly raw?: boolean;
+  /** Room in the SAD and the SPD. */
+  readonly limits?: DataPlaneOptions['limits'];
+}
+
+export interface GatewayEvents {
+  /** IKE and child SAs come up, are replaced, go away or fail. */
+  event: [event: IkeEvent];
+}
+
+const { version } = JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string };
+
+export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
+  readonly #file: string | undefined;
+  readonly #logger: Logger & { level?: string };
+  readonly #dataPlane: RunningDataPlane;
+  readonly #controlPlane: ControlPlane;
+  readonly #manual: ManualEntries;
+  readonly #started = Date.now();
+  readonly #metrics = createMetrics(() => this.status());
+  #config: Config;
+  #server: ControlServer | undefined;
+  #stopped: Promise<void> | undefined;
+
+  /**
+   * @param config a YAML file, or an object with the same keys
+   * @throws ConfigError, or EspalierError with what is missing: `ERR_NO_TUN`, `ERR_SYSTEM`, `ERR_BACKEND`, `ERR_SOCKET` …
+   */
+  static async start(config: string | ConfigInput, options: GatewayOptions = {}): Promise<Gateway> {
+    const file = typeof config === 'string' ? resolve(config) : undefined;
+    const loaded = typeof config === 'string' ? loadConfig(config) : configFromObject(config);
+    const logger = options.logger ?? createLogger({ level: loaded.config.control.logLevel });
+    logWarnings(logger, file ?? 'configuration', loaded);
+    const keyLog = openKeyLog(logger, loaded.config);
+    const dataPlane = await startDataPlane(dataPlaneOptions(loaded.config, options));
+    try {
+      const gateway = new Gateway(file, loaded.config, logger, dataPlane, keyLog);
+      await gateway.#start(options);
+      return gateway;
+    } catch (error) {
+      await dataPlane.close();
+      throw error;
+    }
+  }
+
+  private constructor(
+    file: string | undefined,
+    config: Config,
+    logger: Logger & { level?: string },
+    dataPlane: RunningDataPlane,
+    keyLog: KeyLog | undefined,
+  ) {
+    super();
+    this.#file = file;
+    this.#config = config;
+    this.#logger = logger;
+    this.#dataPlane = dataPlane;
+    this.#manual = new ManualEntries(dataPlane);
+    this.#controlPlane = new ControlPlane({
+      dataPlane,
+      config,
+      logger,
+      ...(keyLog && { onKeys: (keys) => keyLog.write(keys) }),
+    });
+    this.#controlPlane.on('event', (event) => this.emit('event', event));
+  }
+
+  async #start(options: GatewayOptions): Promise<void> {
+    const { device, workers, backend, kernel, missing } = this.#dataPlane.info;
+    this.#manual.apply(this.#config);
+    if (options.controlApi ?? true) {
+      const { socket, metrics } = this.#config.control;
+      this.#server = await ControlServer.start({
+        gateway: this,
+        socket,
+        ...(metrics && { metrics }),
+        onError: (error) => this.#logger.error({ err: String(error) }, 'control API'),
+      });
+    }
+    this.#controlPlane.start();
+    for (const sentence of missing) this.#logger.warn({}, sentence);
+    this.#logger.info({ device: device.name, mtu: device.mtu, workers, backend, kernel }, `espalier ${version} runs`);
+  }
+
+  /** Everything that is going on; plain data, no secrets. */
+  status(): GatewayStatus {
+    return {
+      version,
+      node: process.versions.node,
+      pid: process.pid,
+      uptimeSeconds: Math.round((Date.now() - this.#started) / 1000),
+      dataPlane: this.#dataPlane.info,
+      ikeSas: this.#controlPlane.status(),
+      trapped: this.#controlPlane.trapped(),
+      manualSas: this.#manual.sas(),
+      policies: this.#manual.policies(),
+      drops: this.#dataPlane.drops(),
+    };
+  }
+
+  /** @returns Prometheus text */
+  metrics(): Promise<string> {
+    return this.#metrics();
+  }
+
+  /**
+   * Brings up a connection with its children, or one child.
+   * @throws EspalierError with the peer's or our own reason
+   */
+  async up(name: string): Promise<void> {
+    this.#mustKnow(name);
+    await this.#controlPlane.initiate(name);
+  }
+
+  /** Deletes the SAs of a connection, or of one child. */
+  async down(name: string): Promise<void> {
+    this.#mustKnow(name);
+    await this.#controlPlane.terminate(name);
+  }
+
+  /** Replaces the SAs of a connection, or of one child, by new ones now. */
+  async rekey(name: string): Promise<void> {
+    this.#mustKnow(name);
+    await this.#controlPlane.rekey(name);
+  }
+
+  /**
+   * Takes a changed configuration: only connections that changed lose their SAs.
+   * @param config an object; by default the file is read again
+   * @throws ConfigError, and then nothing has changed
+   */
+  async reload(config?: ConfigInput): Promise<ReloadResult> {
+    const loaded = this.#read(config);
+    logWarnings(this.#logger, this.#file ?? 'configuration', loaded);
+    const before = this.#config;
+    const after = loaded.config;
+    this.#manual.apply(after);
+    if (before.gateway.backend !== after.gateway.backend) await this.#dataPlane.setBackend(after.gateway.backend);
+    if (before.control.logLevel !== after.control.logLevel) this.#logger.level = after.control.logLevel;
+    this.#controlPlane.reload(after);
+    this.#config = after;
+    const result = { changed: changedConnections(before, after), restart: needsRestart(before, after) };
+    this.#logger.info(result, 'configuration read again');
+    return result;
+  }
+
+  #read(config: ConfigInput | undefined): LoadedConfig {
+    if (config !== undefined) return configFromObject(config);
+    if (this.#file !== undefined) return loadConfig(this.#file);
+    throw new EspalierError(
+      'ERR_NO_FILE',
+      'this gateway was started without a file; give reload the new configuration',
+    );
+  }
+
+  /**
+   * Swaps the crypto backend under running traffic; no packet is lost.
+   * @param name `wasm`, `node`, …, or the path of a module
+   */
+  async setBackend(name: string): Promise<void> {
+    await this.#dataPlane.setBackend(name);
+    this.#logger.info({ backend: name }, 'crypto backend changed');
+  }
+
+  /** Deletes all SAs, tells the peers, and removes device, routes, rules and sockets. May be called again. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    await this.#server?.close();
+    await this.#controlPlane.stop();
+    this.#manual.clear();
+    await this.#dataPlane.close();
+    this.#logger.info({}, 'stopped');
+  }
+
+  #mustKnow(name: string): void {
+    const names = this.#config.connections.flatMap((connection) => [
+      connection.name,
+      ...connection.children.map((child) => child.name),
+    ]);
+    if (names.includes(name)) return;
+    const known = names.length > 0 ? `there are ${names.join(', ')}` : 'none is configured';
+    throw new EspalierError('ERR_UNKNOWN_NAME', `there is no connection and no child "${name}"; ${known}`);
+  }
+}
+
+function dataPlaneOptions({ gateway }: Config, options: GatewayOptions): DataPlaneOptions {
+  const tun: DeviceOptions = {
+    kind: 'tun',
+    name: gateway.device,
+    addresses: gateway.addresses,
+    ...(gateway.mtu !== undefined && { mtu: gateway.mtu }),
+  };
+  return {
+    workers: gateway.workers,
+    backend: options.backend ?? gateway.backend,
+    device: options.device ?? tun,
+    ports: { ike: gateway.port, natTraversal: gateway.portNatT },
+    mark: gateway.mark,
+    ...(gateway.listen.length > 0 && { listen: gateway.listen }),
+    ...(options.raw !== undefined && { raw: options.raw }),
+    ...(options.limits && { limits: options.limits }),
+  };
+}
+
+function logWarnings(logger: Logger, file: string, { warnings }: LoadedConfig): void {
+  for (const warning of warnings) logger.warn({}, problemText(file, warning));
+}
+
+function openKeyLog(logger: Logger, { control }: Config): KeyLog | undefined {
+  if (control.keyLog === undefined) return undefined;
+  logger.warn(
+    { directory: control.keyLog },
+    'KEYS ARE WRITTEN TO DISK: whoever reads control.key_log can decrypt all traffic; remove it when you are done',
+  );
+  return new KeyLog(control.keyLog);
+}
