@@ -5,6 +5,7 @@ import { packagePath } from '../package-root.ts';
 import { backendCommand } from './commands/backend.ts';
 import { checkCommand } from './commands/check.ts';
 import { controlCommands } from './commands/control.ts';
+import { demoCommand } from './commands/demo.ts';
 import { explainCommand } from './commands/explain.ts';
 import { pkiCommand } from './commands/pki.ts';
 import { runCommand } from './commands/run.ts';
@@ -39,6 +40,7 @@ export function program(): Command {
     backendCommand(),
     explainCommand(),
     pkiCommand(),
+    demoCommand(),
   ];
   for (const subcommand of subcommands) command.addCommand(inherit(subcommand, command));
   return command;

@@ -1,13 +1,12 @@
 /** ICMP echo (RFC 792) and ICMPv6 echo (RFC 4443 §4.1) over a raw socket: no `ping` command is needed. */
 import { randomBytes } from 'node:crypto';
 import { isIPv6 } from 'node:net';
-import koffi from 'koffi';
-import { addressBytes } from '../control/wire/address.ts';
+import { close, connect, receive, SystemError, send, socket } from '../dataplane/io/syscalls.ts';
+import { Watch } from '../dataplane/io/watch.ts';
+import { AF_INET, AF_INET6, SOCKADDR_IN6, writeSockaddr } from '../dataplane/sockaddr.ts';
 import { EspalierError } from '../errors.ts';
 
-const AF_INET = 2;
-const AF_INET6 = 10;
-const SOCK_RAW_NONBLOCK = 3 | 0o4000;
+const SOCK_RAW = 3;
 const IPPROTO_ICMP = 1;
 const IPPROTO_ICMPV6 = 58;
 /** Type of a request and of its reply. */
@@ -16,13 +15,6 @@ const ECHO6 = [128, 129] as const;
 const ECHO_HEADER = 8;
 /** How long an answer may take, in milliseconds. */
 const PATIENCE = 1000;
-
-const libc = koffi.load(null);
-const socket = libc.func('int socket(int, int, int)');
-const connect = libc.func('int connect(int, uint8_t *, uint32_t)');
-const send = libc.func('intptr_t send(int, uint8_t *, size_t, int)');
-const receive = libc.func('intptr_t recv(int, uint8_t *, size_t, int)');
-const close = libc.func('int close(int)');
 
 export interface PingOptions {
   readonly count: number;
@@ -34,7 +26,7 @@ export interface PingOptions {
 export interface PingReport {
   readonly sent: number;
   readonly received: number;
-  readonly rttMillis: { readonly min: number; readonly median: number; readonly max: number };
+  readonly rttMillis: { readonly min: number; readonly median: number; readonly p99: number; readonly max: number };
 }
 
 /** Sends echo requests one after the other. @throws EspalierError `ERR_PING` without CAP_NET_RAW */
@@ -46,31 +38,38 @@ export async function ping(address: string, options: PingOptions): Promise<PingR
   for (let sequence = 0; sequence < options.count; sequence++) {
     const request = echoRequest(requestType, id, sequence, options.bytes);
     const started = performance.now();
-    send(fd, request, request.length, 0);
+    send(fd, request);
     if (await awaitReply(fd, isIPv6(address), replyType, request)) rtts.push(performance.now() - started);
     const pause = options.intervalMillis - (performance.now() - started);
     if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
   }
   close(fd);
-  rtts.sort((a, b) => a - b);
+  return summarise(options.count, rtts);
+}
+
+/** @param rtts in milliseconds, of those that were answered */
+export function summarise(sent: number, rtts: readonly number[]): PingReport {
+  const sorted = rtts.toSorted((a, b) => a - b);
   const round = (value: number | undefined) => Math.round((value ?? 0) * 1000) / 1000;
+  const at = (fraction: number) => round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * fraction))]);
   return {
-    sent: options.count,
-    received: rtts.length,
-    rttMillis: { min: round(rtts[0]), median: round(rtts[rtts.length >> 1]), max: round(rtts.at(-1)) },
+    sent,
+    received: sorted.length,
+    rttMillis: { min: at(0), median: at(0.5), p99: at(0.99), max: at(1) },
   };
 }
 
 function openSocket(address: string): number {
   const v6 = isIPv6(address);
-  const fd: number = socket(v6 ? AF_INET6 : AF_INET, SOCK_RAW_NONBLOCK, v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
-  const name = Buffer.alloc(v6 ? 28 : 16);
-  name.writeUInt16LE(v6 ? AF_INET6 : AF_INET, 0);
-  name.set(addressBytes(address), v6 ? 8 : 4);
-  if (fd < 0 || connect(fd, name, name.length) !== 0) {
-    throw new EspalierError('ERR_PING', `cannot open a raw socket to ${address}: run as root, and check the route`);
+  try {
+    const fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_RAW, v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+    const name = new Uint8Array(SOCKADDR_IN6);
+    connect(fd, name.subarray(0, writeSockaddr(name, 0, { address, port: 0 })), address);
+    return fd;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new EspalierError('ERR_PING', `${error.message}: a raw socket needs root, and ${address} a route`);
   }
-  return fd;
 }
 
 function echoRequest(type: number, id: Uint8Array, sequence: number, bytes: number): Buffer {
@@ -80,18 +79,20 @@ function echoRequest(type: number, id: Uint8Array, sequence: number, bytes: numb
   packet.set(id, 4);
   packet.writeUInt16BE(sequence & 0xffff, 6);
   // The kernel fills in ICMPv6's checksum, which covers addresses; ICMP's is ours.
-  if (type === ECHO4[0]) packet.writeUInt16BE(checksum(packet), 2);
+  if (type === ECHO4[0]) packet.writeUInt16BE(internetChecksum(packet), 2);
   return packet;
 }
 
-/** RFC 1071. */
-function checksum(packet: Buffer): number {
+/** @returns the one's complement sum of RFC 1071, not complemented */
+export function partialSum(packet: Buffer): number {
   let sum = 0;
   for (let i = 0; i + 1 < packet.length; i += 2) sum += packet.readUInt16BE(i);
   if (packet.length & 1) sum += packet[packet.length - 1]! << 8;
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
+  return sum;
 }
+
+export const internetChecksum = (packet: Buffer): number => ~partialSum(packet) & 0xffff;
 
 /** @returns whether the reply, with the request's identifier, number and data, came in time */
 function awaitReply(fd: number, v6: boolean, replyType: number, request: Buffer): Promise<boolean> {
@@ -99,16 +100,15 @@ function awaitReply(fd: number, v6: boolean, replyType: number, request: Buffer)
   return new Promise((resolve) => {
     const finish = (answered: boolean) => {
       clearTimeout(timer);
-      handle.close();
+      watch.close();
       resolve(answered);
     };
     const timer = setTimeout(() => finish(false), PATIENCE);
-    const handle = koffi.node.poll(fd, { readable: true }, () => {
-      for (let length = Number(receive(fd, buffer, buffer.length, 0)); length > 0; ) {
+    const watch = new Watch(fd, () => {
+      for (let length = receive(fd, buffer); length > 0; length = receive(fd, buffer)) {
         // A raw IPv4 socket hands out the IP header too.
         const message = buffer.subarray(v6 ? 0 : (buffer[0]! & 15) * 4, length);
         if (message[0] === replyType && message.subarray(4).equals(request.subarray(4))) return finish(true);
-        length = Number(receive(fd, buffer, buffer.length, 0));
       }
     });
   });

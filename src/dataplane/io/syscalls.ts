@@ -38,6 +38,7 @@ const openFile = call<[string, number]>('int open(const char *, int)');
 const openSocket = call<[number, number, number]>('int socket(int, int, int)');
 const openPair = call<[number, number, number, Uint8Array]>('int socketpair(int, int, int, uint8_t *)');
 const bindSocket = call<[Fd, Uint8Array, Length]>('int bind(int, uint8_t *, uint32_t)');
+const connectSocket = call<[Fd, Uint8Array, Length]>('int connect(int, uint8_t *, uint32_t)');
 const socketName = call<[Fd, Uint8Array, Uint8Array]>('int getsockname(int, uint8_t *, uint8_t *)');
 const setOption = call<[Fd, number, number, Uint8Array, Length]>('int setsockopt(int, int, int, uint8_t *, uint32_t)');
 const control = call<[Fd, number, Uint8Array]>('int ioctl(int, unsigned long, uint8_t *)');
@@ -90,6 +91,11 @@ export function socketpair(domain: number, type: number): readonly [Fd, Fd] {
 /** @param name what to call it in an error */
 export const bind = (fd: Fd, address: Uint8Array, name: string): void => {
   checked(bindSocket(fd, address, address.length), `bind ${name}`);
+};
+
+/** @param name what to call it in an error */
+export const connect = (fd: Fd, address: Uint8Array, name: string): void => {
+  checked(connectSocket(fd, address, address.length), `connect ${name}`);
 };
 
 /** @returns the socket's own struct sockaddr */

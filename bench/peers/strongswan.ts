@@ -89,6 +89,10 @@ export class StrongSwan {
     this.#child = undefined;
   }
 
+  get pid(): number {
+    return this.#child!.pid!;
+  }
+
   get #socket(): string {
     return join(this.directory, 'charon.vici');
   }

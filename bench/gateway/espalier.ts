@@ -1,0 +1,51 @@
+/** Two of our own gateways. */
+import { join } from 'node:path';
+import { Espalier } from '../peers/espalier.ts';
+import type { Contender } from './contender.ts';
+
+export interface Variant {
+  readonly algorithm: string;
+  readonly backend: string;
+  readonly workers?: number;
+}
+
+const connections = (local: 'a' | 'b', algorithm: string) => {
+  const [own, peer] = local === 'a' ? [1, 2] : [2, 1];
+  return `
+connections:
+  bench:
+    local_addrs: [192.0.2.${own}]
+    remote_addrs: [192.0.2.${peer}]
+    proposals: [aes128gcm16-prfsha256-x25519]
+    encap: true
+    local: {auth: psk, id: ${own}.example, secret: bench}
+    remote: {auth: psk, id: ${peer}.example}
+    children:
+      net:
+        local_ts: [10.${own}.0.0/24]
+        remote_ts: [10.${peer}.0.0/24]
+        esp_proposals: [${algorithm}]
+`;
+};
+
+export function espalier({ algorithm, backend, workers = 1 }: Variant): Contender {
+  let sides: Espalier[] = [];
+  return {
+    peer: 'espalier',
+    algorithm,
+    backend,
+    async start(bed, directory) {
+      const gateway = `  backend: ${backend}\n  workers: ${workers}\n`;
+      const a = new Espalier(bed, 'gatewayA', join(directory, 'a'));
+      const b = new Espalier(bed, 'gatewayB', join(directory, 'b'));
+      sides = [a, b];
+      await b.start(connections('b', algorithm), { gateway });
+      await a.start(connections('a', algorithm), { gateway });
+      a.cli('up', 'net');
+    },
+    processes: () => sides.map(({ pid }) => pid),
+    async stop() {
+      await Promise.all(sides.map((side) => side.stop()));
+    },
+  };
+}
