@@ -149,10 +149,10 @@ function prepareStreams(list: usize, count: i32, prefix: u32, high: u32, streams
   sliceBlocks(rows, other, set);
   firstKey(set, key);
   v128.store(set, i64x2.splat(0), 240);
-  middleRounds(set, 1, key + SLICED_SIZE, 1, 0);
-  storeWords(scratch + COLUMNS, v128.load(other), v128.load(other, 16), v128.load(other, 32), v128.load(other, 48));
-  for (let row: u32 = 0; row < 64; row += 16) v128.store(other + row, i64x2.splat(0));
-  middleRounds(set, 1, key + 2 * SLICED_SIZE, 1, SLICED_SIZE);
+  middleRounds(set, 1, key + SLICED_SIZE, 1);
+  storeWords(scratch + COLUMNS, v128.load(set), v128.load(set, 16), v128.load(set, 32), v128.load(set, 48));
+  for (let row: u32 = 0; row < 64; row += 16) v128.store(set + row, i64x2.splat(0));
+  middleRounds(set, 1, key + 2 * SLICED_SIZE, 1);
   unsliceBlocks(set, other, rows);
   for (let lane = 0; lane < count; lane++) {
     const stream = streams + lane * STREAM_SIZE;
@@ -210,11 +210,11 @@ function addConstant(set: usize, constants: usize, at: usize, x: v128): void {
   v128.store(set + at, v128.xor(x, v128.load(constants + at)));
 }
 
-/** Rounds 3 to the last of `sets` SETs. @returns how far into a SET its sixteen blocks lie */
+/** Rounds 3 to the last of `sets` SETs. Blocks lie at the start of each. */
 @inline
-function finishSets(sets: i32, key: usize, rounds: i32, scratch: usize): usize {
-  const side = middleRounds(scratch + WORK, sets, key + 3 * SLICED_SIZE, rounds - 3, 0);
-  return lastRound(scratch + WORK, sets, key + rounds * SLICED_SIZE, side);
+function finishSets(sets: i32, key: usize, rounds: i32, scratch: usize): void {
+  middleRounds(scratch + WORK, sets, key + 3 * SLICED_SIZE, rounds - 3);
+  lastRound(scratch + WORK, sets, key + rounds * SLICED_SIZE);
 }
 
 // ─── SETs of one packet ───────────────────────────────────────────────────────────────────────
@@ -234,10 +234,10 @@ function cryptSets(
       const counters = i8x16.add(i8x16.splat(<i8>counter), i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
       enterSet(scratch + WORK + set * SET_SIZE, counters, key, constants);
     }
-    const side = finishSets(taken, key, rounds, scratch);
+    finishSets(taken, key, rounds, scratch);
     for (let set = 0; set < taken; set++) {
       const bytes = min<u32>(length, 256);
-      xorKeystream(at, scratch + WORK + set * SET_SIZE + side, bytes);
+      xorKeystream(at, scratch + WORK + set * SET_SIZE, bytes);
       at += bytes;
       length -= bytes;
     }
@@ -300,9 +300,9 @@ function enterMixedSet(lane: i32, key: usize, scratch: usize): void {
 }
 
 function scatter(lanes: i32, key: usize, rounds: i32, scratch: usize): void {
-  const side = finishSets((lanes + 15) >> 4, key, rounds, scratch);
+  finishSets((lanes + 15) >> 4, key, rounds, scratch);
   for (let lane = 0; lane < lanes; lane++) {
-    const block = scratch + WORK + (lane >> 4) * SET_SIZE + side + ((lane & 15) << 4);
+    const block = scratch + WORK + (lane >> 4) * SET_SIZE + ((lane & 15) << 4);
     v128.store(load<u32>(scratch + TARGETS + (lane << 2)), v128.load(block));
   }
 }

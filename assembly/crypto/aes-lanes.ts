@@ -17,9 +17,13 @@
  * Between rounds bytes are nibble pairs of the tower field; only the last round prints bytes. The
  * S-box's constant 0x63 goes through ShiftRows and MixColumns unchanged, so it sits in the round keys.
  *
- * SET: sixteen blocks in work, 512 bytes: two states of 256, which rounds read and write in turn.
- * Several sets go through each round one after the other: while one waits for its last column, the
- * next one's first is being worked on.
+ * SET: sixteen blocks in work. Several sets go through each round one after the other: while one
+ * waits for its last bytes, the next one's first are being worked on.
+ *
+ *      0        256      512      768
+ *     +--------+--------+--------+
+ *     | state  | D      | T      |      sixteen vectors each
+ *     +--------+--------+--------+
  *
  * Sliced KEYS: round r at 256·r, each byte sixteen times; 0x63 and the tower folded in.
  */
@@ -41,7 +45,9 @@ import {
 import { storeTransposed } from "./lanes";
 
 /** Bytes of a SET. */
-export const SET_SIZE: u32 = 512;
+export const SET_SIZE: u32 = 768;
+const DOUBLES: usize = 256;
+const TRIPLES: usize = 512;
 /** Bytes of one round's sliced key, and of one state. */
 export const SLICED_SIZE: u32 = 256;
 
@@ -68,16 +74,17 @@ export function sliceKeys(key: usize, keyLength: u32, keys: usize, scratch: usiz
 export function encryptZero(keys: usize, keyLength: u32, scratch: usize): v128 {
   const rounds = roundsOf(keyLength);
   memory.fill(scratch, 0, SET_SIZE);
-  const block = v128.load(scratch + encryptSets(scratch, 1, keys, rounds));
+  encryptSets(scratch, 1, keys, rounds);
+  const block = v128.load(scratch);
   memory.fill(scratch, 0, SET_SIZE);
   return block;
 }
 
-/** All rounds, for SETs of sliced bytes. @returns how far into a SET its sixteen blocks lie afterwards */
-export function encryptSets(state: usize, sets: i32, keys: usize, rounds: i32): usize {
+/** All rounds, for SETs of sliced bytes; leaves sixteen blocks at the start of each. */
+export function encryptSets(state: usize, sets: i32, keys: usize, rounds: i32): void {
   for (let set = 0; set < sets; set++) firstKey(state + set * SET_SIZE, keys);
-  const side = middleRounds(state, sets, keys + SLICED_SIZE, rounds - 1, 0);
-  return lastRound(state, sets, keys + rounds * SLICED_SIZE, side);
+  middleRounds(state, sets, keys + SLICED_SIZE, rounds - 1);
+  lastRound(state, sets, keys + rounds * SLICED_SIZE);
 }
 
 /** Writes every byte of `row` sixteen times. */
@@ -93,12 +100,9 @@ export function shifted(column: usize, row: usize): usize {
 
 /**
  * Rounds that end in MixColumns, for `sets` SETs.
- * @param state the first SET's current states; the others' follow SET_SIZE apart
  * @param keys the first round's sliced key
- * @param side 0, or 256 if the current states are the SETs' second halves
- * @returns the side where the states are now
  */
-export function middleRounds(state: usize, sets: i32, keys: usize, rounds: i32, side: usize): usize {
+export function middleRounds(state: usize, sets: i32, keys: usize, rounds: i32): void {
   const mask = v128.load(NIBBLE_MASK);
   const inverses = v128.load(INVERSES);
   const quotients = v128.load(QUOTIENTS);
@@ -107,62 +111,58 @@ export function middleRounds(state: usize, sets: i32, keys: usize, rounds: i32, 
   const tripleU = v128.load(TRIPLE_U);
   const tripleT = v128.load(TRIPLE_T);
   const end = state + sets * SET_SIZE;
-  for (; rounds > 0; rounds--, keys += SLICED_SIZE, side ^= SLICED_SIZE) {
+  for (; rounds > 0; rounds--, keys += SLICED_SIZE) {
     for (let set = state; set < end; set += SET_SIZE) {
-      for (let column: usize = 0; column < 4; column++) {
-        const from = set + side;
-        const to = set + (side ^ SLICED_SIZE) + (column << 6);
-        const key = keys + (column << 6);
-
-        let x = v128.load(from + shifted(column, 0));
-        let k = v128.and(x, mask);
-        let i = v128.and(i16x8.shr_u(x, 4), mask);
-        let j = v128.xor(i, k);
-        let ak = lookUp(quotients, k);
-        let io = ladderOutput(inverses, i, j, ak);
-        let jo = ladderOutput(inverses, j, i, ak);
-        const d0 = v128.xor(lookUp(doubleU, io), lookUp(doubleT, jo));
-        let u0 = v128.xor(lookUp(tripleU, io), lookUp(tripleT, jo));
-
-        x = v128.load(from + shifted(column, 1));
-        k = v128.and(x, mask);
-        i = v128.and(i16x8.shr_u(x, 4), mask);
-        j = v128.xor(i, k);
-        ak = lookUp(quotients, k);
-        io = ladderOutput(inverses, i, j, ak);
-        jo = ladderOutput(inverses, j, i, ak);
-        u0 = v128.xor(u0, v128.xor(lookUp(doubleU, io), lookUp(doubleT, jo)));
-        let u1 = v128.xor(lookUp(tripleU, io), lookUp(tripleT, jo));
-
-        x = v128.load(from + shifted(column, 2));
-        k = v128.and(x, mask);
-        i = v128.and(i16x8.shr_u(x, 4), mask);
-        j = v128.xor(i, k);
-        ak = lookUp(quotients, k);
-        io = ladderOutput(inverses, i, j, ak);
-        jo = ladderOutput(inverses, j, i, ak);
-        u1 = v128.xor(u1, v128.xor(lookUp(doubleU, io), lookUp(doubleT, jo)));
-        let u2 = v128.xor(lookUp(tripleU, io), lookUp(tripleT, jo));
-
-        x = v128.load(from + shifted(column, 3));
-        k = v128.and(x, mask);
-        i = v128.and(i16x8.shr_u(x, 4), mask);
-        j = v128.xor(i, k);
-        ak = lookUp(quotients, k);
-        io = ladderOutput(inverses, i, j, ak);
-        jo = ladderOutput(inverses, j, i, ak);
-        u2 = v128.xor(u2, v128.xor(lookUp(doubleU, io), lookUp(doubleT, jo)));
-        const u3 = v128.xor(d0, v128.xor(lookUp(tripleU, io), lookUp(tripleT, jo)));
-
-        const t = v128.xor(v128.xor(u0, u1), v128.xor(u2, u3));
-        v128.store(to, v128.xor(v128.xor(u0, t), v128.load(key)));
-        v128.store(to, v128.xor(v128.xor(u1, t), v128.load(key, 16)), 16);
-        v128.store(to, v128.xor(v128.xor(u2, t), v128.load(key, 32)), 32);
-        v128.store(to, v128.xor(v128.xor(u3, t), v128.load(key, 48)), 48);
+      // Two bytes at a time, step by step: neither waits for the other, and both fit the registers.
+      for (let at = set; at < set + SLICED_SIZE; at += 32) {
+        const x0 = v128.load(at);
+        const x1 = v128.load(at, 16);
+        const k0 = v128.and(x0, mask);
+        const k1 = v128.and(x1, mask);
+        const i0 = v128.and(i16x8.shr_u(x0, 4), mask);
+        const i1 = v128.and(i16x8.shr_u(x1, 4), mask);
+        const j0 = v128.xor(i0, k0);
+        const j1 = v128.xor(i1, k1);
+        const ak0 = lookUp(quotients, k0);
+        const ak1 = lookUp(quotients, k1);
+        const iak0 = v128.xor(lookUp(inverses, i0), ak0);
+        const iak1 = v128.xor(lookUp(inverses, i1), ak1);
+        const jak0 = v128.xor(lookUp(inverses, j0), ak0);
+        const jak1 = v128.xor(lookUp(inverses, j1), ak1);
+        const io0 = v128.xor(lookUp(inverses, iak0), j0);
+        const io1 = v128.xor(lookUp(inverses, iak1), j1);
+        const jo0 = v128.xor(lookUp(inverses, jak0), i0);
+        const jo1 = v128.xor(lookUp(inverses, jak1), i1);
+        v128.store(at, v128.xor(lookUp(doubleU, io0), lookUp(doubleT, jo0)), DOUBLES);
+        v128.store(at, v128.xor(lookUp(doubleU, io1), lookUp(doubleT, jo1)), DOUBLES + 16);
+        v128.store(at, v128.xor(lookUp(tripleU, io0), lookUp(tripleT, jo0)), TRIPLES);
+        v128.store(at, v128.xor(lookUp(tripleU, io1), lookUp(tripleT, jo1)), TRIPLES + 16);
       }
+      mixColumns(set, keys);
     }
   }
-  return side;
+}
+
+/** ShiftRows, MixColumns and AddRoundKey, from the SET's doubles and triples. */
+@inline
+function mixColumns(set: usize, keys: usize): void {
+  for (let column: usize = 0; column < 4; column++) {
+    const b0 = set + shifted(column, 0);
+    const b1 = set + shifted(column, 1);
+    const b2 = set + shifted(column, 2);
+    const b3 = set + shifted(column, 3);
+    const u0 = v128.xor(v128.load(b0, TRIPLES), v128.load(b1, DOUBLES));
+    const u1 = v128.xor(v128.load(b1, TRIPLES), v128.load(b2, DOUBLES));
+    const u2 = v128.xor(v128.load(b2, TRIPLES), v128.load(b3, DOUBLES));
+    const u3 = v128.xor(v128.load(b3, TRIPLES), v128.load(b0, DOUBLES));
+    const t = v128.xor(v128.xor(u0, u1), v128.xor(u2, u3));
+    const to = set + (column << 6);
+    const key = keys + (column << 6);
+    v128.store(to, v128.xor(v128.xor(u0, t), v128.load(key)));
+    v128.store(to, v128.xor(v128.xor(u1, t), v128.load(key, 16)), 16);
+    v128.store(to, v128.xor(v128.xor(u2, t), v128.load(key, 32)), 32);
+    v128.store(to, v128.xor(v128.xor(u3, t), v128.load(key, 48)), 48);
+  }
 }
 
 /**
@@ -175,11 +175,8 @@ export function firstKey(state: usize, key: usize): void {
   }
 }
 
-/**
- * The last round, which has no MixColumns, and the way back from vectors to blocks.
- * @returns the side of the SETs where sixteen blocks now lie in the order of lanes
- */
-export function lastRound(state: usize, sets: i32, key: usize, side: usize): usize {
+/** The last round, which has no MixColumns, and the way back from vectors to blocks, in the order of lanes. */
+export function lastRound(state: usize, sets: i32, key: usize): void {
   const mask = v128.load(NIBBLE_MASK);
   const inverses = v128.load(INVERSES);
   const quotients = v128.load(QUOTIENTS);
@@ -187,21 +184,19 @@ export function lastRound(state: usize, sets: i32, key: usize, side: usize): usi
   const t = v128.load(SBOX_T);
   const end = state + sets * SET_SIZE;
   for (let set = state; set < end; set += SET_SIZE) {
-    const from = set + side;
-    const to = set + (side ^ SLICED_SIZE);
+    const words = set + DOUBLES;
     for (let column: usize = 0; column < 4; column++) {
       const keys = key + (column << 6);
       storeWords(
-        to + (column << 6),
-        v128.xor(substitute(from + shifted(column, 0), mask, inverses, quotients, u, t), v128.load(keys)),
-        v128.xor(substitute(from + shifted(column, 1), mask, inverses, quotients, u, t), v128.load(keys, 16)),
-        v128.xor(substitute(from + shifted(column, 2), mask, inverses, quotients, u, t), v128.load(keys, 32)),
-        v128.xor(substitute(from + shifted(column, 3), mask, inverses, quotients, u, t), v128.load(keys, 48)),
+        words + (column << 6),
+        v128.xor(substitute(set + shifted(column, 0), mask, inverses, quotients, u, t), v128.load(keys)),
+        v128.xor(substitute(set + shifted(column, 1), mask, inverses, quotients, u, t), v128.load(keys, 16)),
+        v128.xor(substitute(set + shifted(column, 2), mask, inverses, quotients, u, t), v128.load(keys, 32)),
+        v128.xor(substitute(set + shifted(column, 3), mask, inverses, quotients, u, t), v128.load(keys, 48)),
       );
     }
-    wordsToBlocks(to, from);
+    wordsToBlocks(words, set);
   }
-  return side;
 }
 
 /** SubBytes from the tower to bytes, without 0x63. */

@@ -20,14 +20,16 @@ import {
 import { COUNTER_SCRATCH_SIZE, cryptPayload, STREAM_MASK, STREAM_SIZE, startStreams } from "./aes-counter";
 import { encryptZero, sliceKeys, slicedKeysSize } from "./aes-lanes";
 import { storePartial } from "./bytes";
-import { expandHashKey, GHASH_TABLES_SIZE, hashBlock, hashPadded } from "./ghash";
+import { expandHashKey, GHASH_TABLES_SIZE, HASH_SCRATCH_SIZE, hashBlock, hashPadded } from "./ghash";
 import { accept, icvDifference, rejectIcv } from "./verdict";
 
 /** Packets in work at a time. */
 const CHUNK: i32 = 32;
 const FIRST_COUNTER: i32 = 2;
-const STREAMS: usize = COUNTER_SCRATCH_SIZE;
-const TAG: usize = STREAMS + CHUNK * STREAM_SIZE;
+// Scratch, behind aes-counter's.
+const TAG: usize = COUNTER_SCRATCH_SIZE;
+const NIBBLES: usize = TAG + 64;
+const STREAMS: usize = NIBBLES + HASH_SCRATCH_SIZE;
 
 /** @returns bytes of STATE */
 export function gcmStateLength(keyLength: u32): u32 {
@@ -39,7 +41,7 @@ export function gcmSetup(key: usize, scratch: usize): void {
   const keyLength = load<u32>(key, KEY_KEY_LENGTH);
   const keys = key + KEY_STATE;
   sliceKeys(key + KEY_KEY, keyLength, keys, scratch);
-  expandHashKey(hashTables(key), encryptZero(keys, keyLength, scratch));
+  expandHashKey(hashTables(key), encryptZero(keys, keyLength, scratch), scratch);
 }
 
 @inline
@@ -74,9 +76,9 @@ function runChunks(list: usize, count: i32, scratch: usize, seal: bool): void {
       const icv: usize = load<u32>(packet, PACKET_ICV);
       if (seal) {
         cryptPayload(packet, salt, FIRST_COUNTER, stream, scratch);
-        storePartial(icv, v128.xor(mask, hashPacket(packet, tables)), icvLength);
+        storePartial(icv, v128.xor(mask, hashPacket(packet, tables, scratch + NIBBLES)), icvLength);
       } else {
-        v128.store(scratch + TAG, v128.xor(mask, hashPacket(packet, tables)));
+        v128.store(scratch + TAG, v128.xor(mask, hashPacket(packet, tables, scratch + NIBBLES)));
         if (icvDifference(scratch + TAG, icv, icvLength) != 0) {
           rejectIcv(packet);
           continue;
@@ -90,11 +92,11 @@ function runChunks(list: usize, count: i32, scratch: usize, seal: bool): void {
 }
 
 /** GHASH of AAD, ciphertext and both lengths in bits (SP 800-38D §7.1). */
-function hashPacket(packet: usize, tables: usize): v128 {
+function hashPacket(packet: usize, tables: usize, nibbles: usize): v128 {
   const aadLength = load<u32>(packet, PACKET_AAD_LENGTH);
   const length = load<u32>(packet, PACKET_LENGTH);
-  let y = hashPadded(tables, i64x2.splat(0), load<u32>(packet, PACKET_AAD), aadLength);
-  y = hashPadded(tables, y, load<u32>(packet, PACKET_PAYLOAD), length);
+  let y = hashPadded(tables, i64x2.splat(0), load<u32>(packet, PACKET_AAD), aadLength, nibbles);
+  y = hashPadded(tables, y, load<u32>(packet, PACKET_PAYLOAD), length, nibbles);
   const lengths = i64x2.replace_lane(i64x2.splat(bswap<u64>(<u64>aadLength << 3)), 1, bswap<u64>(<u64>length << 3));
-  return hashBlock(tables, v128.xor(y, lengths));
+  return hashBlock(tables, v128.xor(y, lengths), nibbles);
 }

@@ -22,6 +22,7 @@
  *     +------+------+------+------+--- ··· ---+------+------+
  */
 import { highNibbles, lookUp, lowNibbles } from "./aes-sbox";
+import { NIBBLE_MASK } from "./aes-tables.gen";
 import { loadPartial } from "./bytes";
 
 /** Blocks that one reduction serves: powers of H in the tables. */
@@ -29,14 +30,18 @@ export const GHASH_BLOCKS: u32 = 16;
 const POWER_SIZE: u32 = 512;
 export const GHASH_TABLES_SIZE: u32 = GHASH_BLOCKS * POWER_SIZE;
 
+/** NIBBLES: bytes of scratch that hashing takes, 32 per block: its low nibbles, its high nibbles. */
+export const HASH_SCRATCH_SIZE: usize = 32 * GHASH_BLOCKS;
+
 /** Builds the tables of H, H², … H^16. */
-export function expandHashKey(tables: usize, h: v128): void {
+export function expandHashKey(tables: usize, h: v128, nibbles: usize): void {
   let power = h;
   expandPower(tables, power);
   for (let n: u32 = 1; n < GHASH_BLOCKS; n++) {
-    power = hashColumns(tables, power, 0, 1);
+    power = hashBlock(tables, power, nibbles);
     expandPower(tables + n * POWER_SIZE, power);
   }
+  memory.fill(nibbles, 0, HASH_SCRATCH_SIZE);
 }
 
 /** Sixteen entries per nibble: bit b of a byte stands for x^(7-b) (SP 800-38D §6.3). */
@@ -81,69 +86,59 @@ function timesX(p: v128): v128 {
 }
 
 /** GHASH of `length` bytes, zero-padded to whole blocks, onto `y`. */
-export function hashPadded(tables: usize, y: v128, data: usize, length: u32): v128 {
-  for (; length >= GHASH_BLOCKS << 4; length -= GHASH_BLOCKS << 4, data += GHASH_BLOCKS << 4) {
-    y = hashColumns(tables, v128.xor(y, v128.load(data)), data, GHASH_BLOCKS);
-  }
-  const blocks = length >> 4;
-  if (blocks > 0) {
-    y = hashColumns(tables, v128.xor(y, v128.load(data)), data, blocks);
+export function hashPadded(tables: usize, y: v128, data: usize, length: u32, nibbles: usize): v128 {
+  const whole = length & ~15;
+  for (let end = data + whole; data < end; ) {
+    const blocks = min<u32>((end - data) >> 4, GHASH_BLOCKS);
+    y = hashBlocks(tables, y, data, blocks, nibbles);
     data += blocks << 4;
   }
   const rest = length & 15;
-  return rest == 0 ? y : hashBlock(tables, v128.xor(y, loadPartial(data, rest)));
+  return rest == 0 ? y : hashBlock(tables, v128.xor(y, loadPartial(data, rest)), nibbles);
 }
 
 /** y·H */
 @inline
-export function hashBlock(tables: usize, y: v128): v128 {
-  return hashColumns(tables, y, 0, 1);
+export function hashBlock(tables: usize, y: v128, nibbles: usize): v128 {
+  v128.store(nibbles, lowNibbles(y));
+  v128.store(nibbles, highNibbles(y), 16);
+  return hashNibbles(tables, nibbles, 1);
 }
 
-/**
- * The heart: first·H^n + Σ block_i·H^(n-i), i = 1 … n-1.
- * @param data address of n blocks, of which the first is given as `first` instead
- */
-function hashColumns(tables: usize, first: v128, data: usize, n: u32): v128 {
+/** (y + block_0)·H^n + Σ block_i·H^(n-i), i = 1 … n-1, for n ≤ GHASH_BLOCKS. */
+function hashBlocks(tables: usize, y: v128, data: usize, n: u32, nibbles: usize): v128 {
+  const mask = v128.load(NIBBLE_MASK);
+  const end = nibbles + (n << 5);
+  for (let at = nibbles; at < end; at += 32, data += 16) {
+    const block = v128.load(data);
+    v128.store(at, v128.and(block, mask));
+    v128.store(at, v128.and(i16x8.shr_u(block, 4), mask), 16);
+  }
+  v128.store(nibbles, v128.xor(v128.load(nibbles), v128.and(y, mask)));
+  v128.store(nibbles, v128.xor(v128.load(nibbles, 16), v128.and(i16x8.shr_u(y, 4), mask)), 16);
+  return hashNibbles(tables, nibbles, n);
+}
+
+/** The heart: Σ block_i·H^(n-i), i = 0 … n-1, of NIBBLES. */
+function hashNibbles(tables: usize, nibbles: usize, n: u32): v128 {
   let low = i64x2.splat(0);
   let high = low;
-  // Eight columns fit the machine's registers; the upper half comes first, as Horner's rule has it.
-  for (let half: usize = 256; ; half = 0) {
-    let block = first;
+  // Four columns at a time fit the machine's registers; the upper ones come first, as Horner's rule has it.
+  for (let columns: i32 = 384; columns >= 0; columns -= 128) {
     let c0 = i64x2.splat(0);
     let c1 = c0;
     let c2 = c0;
     let c3 = c0;
-    let c4 = c0;
-    let c5 = c0;
-    let c6 = c0;
-    let c7 = c0;
-    let at = data;
-    let table = tables + half + (n - 1) * POWER_SIZE;
-    while (true) {
-      const l = lowNibbles(block);
-      const h = highNibbles(block);
+    let table = tables + columns;
+    // From the last block on: block 0 carries y, which is known last.
+    for (let at = nibbles + (n << 5) - 32; at >= nibbles; at -= 32, table += POWER_SIZE) {
+      const l = v128.load(at);
+      const h = v128.load(at, 16);
       c0 = v128.xor(c0, v128.xor(lookUp(v128.load(table, 0), l), lookUp(v128.load(table, 16), h)));
       c1 = v128.xor(c1, v128.xor(lookUp(v128.load(table, 32), l), lookUp(v128.load(table, 48), h)));
       c2 = v128.xor(c2, v128.xor(lookUp(v128.load(table, 64), l), lookUp(v128.load(table, 80), h)));
       c3 = v128.xor(c3, v128.xor(lookUp(v128.load(table, 96), l), lookUp(v128.load(table, 112), h)));
-      c4 = v128.xor(c4, v128.xor(lookUp(v128.load(table, 128), l), lookUp(v128.load(table, 144), h)));
-      c5 = v128.xor(c5, v128.xor(lookUp(v128.load(table, 160), l), lookUp(v128.load(table, 176), h)));
-      c6 = v128.xor(c6, v128.xor(lookUp(v128.load(table, 192), l), lookUp(v128.load(table, 208), h)));
-      c7 = v128.xor(c7, v128.xor(lookUp(v128.load(table, 224), l), lookUp(v128.load(table, 240), h)));
-      if (table < tables + POWER_SIZE) break;
-      table -= POWER_SIZE;
-      at += 16;
-      block = v128.load(at);
     }
-    high = nextByte(low, high);
-    low = v128.xor(nextByte(i64x2.splat(0), low), c7);
-    high = nextByte(low, high);
-    low = v128.xor(nextByte(i64x2.splat(0), low), c6);
-    high = nextByte(low, high);
-    low = v128.xor(nextByte(i64x2.splat(0), low), c5);
-    high = nextByte(low, high);
-    low = v128.xor(nextByte(i64x2.splat(0), low), c4);
     high = nextByte(low, high);
     low = v128.xor(nextByte(i64x2.splat(0), low), c3);
     high = nextByte(low, high);
@@ -152,7 +147,6 @@ function hashColumns(tables: usize, first: v128, data: usize, n: u32): v128 {
     low = v128.xor(nextByte(i64x2.splat(0), low), c1);
     high = nextByte(low, high);
     low = v128.xor(nextByte(i64x2.splat(0), low), c0);
-    if (half == 0) break;
   }
   return v128.xor(low, fold(high));
 }
