@@ -39,6 +39,7 @@ import {
   TUPLE_REMOTE_MASK,
   TUPLE_SIZE,
 } from "./layout/records";
+import { mix } from "./mix";
 import { MATCH_FULL, MATCH_OPAQUE, matchSelector } from "./selector";
 
 /** What `classify` says if a policy that might come first asks for ports which the packet does not show. */
@@ -133,12 +134,6 @@ function hashTuple(tuple: usize, localHigh: u64, localLow: u64, remoteHigh: u64,
   hash = mix(hash, remoteLow ^ rotl<u64>(localHigh, 32));
   hash = mix(hash, remoteHigh ^ (<u64>protocol << 32 | ports));
   return <u32>(hash ^ (hash >>> 32));
-}
-
-@inline
-export function mix(hash: u64, value: u64): u64 {
-  hash = (hash ^ value) * 0x9e3779b97f4a7c15;
-  return hash ^ (hash >>> 29);
 }
 
 // ─── Changes, by the engine's thread alone ────────────────────────────────────────────────────

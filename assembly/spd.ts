@@ -12,11 +12,12 @@
  *  32 | DESTINATION (hi, lo)                  | reserved                              |
  *     +---------------------------------------+---------------------------------------+
  */
-import { classify, generationAtRest, mix } from "./classifier";
+import { classify, generationAtRest } from "./classifier";
 import { copyBlocks } from "./ip/checksum";
 import { Ip } from "./ip/packet";
 import { OPAQUE_PORT, ARENA_FLOWS, ARENA_FLOWS_SIZE } from "./layout/arena";
 import { HEADER_BASE, HEADER_SPD_GENERATION, HEADER_SPD_IN, HEADER_SPD_OUT, POLICY_BYTES, POLICY_PACKETS } from "./layout/records";
+import { mix } from "./mix";
 
 const FLOW_GENERATION: usize = 0;
 const FLOW_KIND: usize = 4;

@@ -9,6 +9,7 @@
  *   6. coalesce                                                          flow.ts, coalesce.ts
  *   7. one iovec list for each frame
  */
+import { unframeAh } from "../ah/open";
 import { countDrop } from "../arena";
 import { InEcnError, InInnerError, XfrmInStateExpired } from "../drops";
 import { Ip, parseIp } from "../ip/packet";
@@ -29,6 +30,7 @@ import {
 } from "../layout/arena";
 import {
   SA_BYTES,
+  SA_FLAG_AH,
   SA_FLAG_TUNNEL,
   SA_FLAGS,
   SA_HARD_BYTES,
@@ -109,7 +111,7 @@ function takeApart(arena: usize, packets: usize, count: u32): u32 {
       countDrop(arena, XfrmInStateExpired);
       continue;
     }
-    if (!unframeEsp(arena, packets, Run.flags)) continue;
+    if (!(Run.flags & SA_FLAG_AH ? unframeAh(arena, packets, Run.flags) : unframeEsp(arena, packets, Run.flags))) continue;
     if (!takeInner(arena, packets, sa)) continue;
     store<u32>(arena + IN_FRAMES + <usize>frames * FRAME_SIZE, <u32>packets, FRAME_IOVECS);
     frames++;

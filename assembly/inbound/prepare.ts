@@ -7,6 +7,7 @@
  *   4. infer the sequence number and look at the replay window (§3.4.3)
  *   5. describe the packet to the cipher (§3.4.4)
  */
+import { imageOf, takeAh } from "../ah/open";
 import { countDrop } from "../arena";
 import {
   InKeepalive,
@@ -16,6 +17,8 @@ import {
   XfrmInStateInvalid,
   XfrmInStateSeqError,
 } from "../drops";
+import { IPV4_HEADER, IPV6_HEADER } from "../ip/packet";
+import { IPPROTO_AH } from "../ip/protocols";
 import {
   PACKET_AAD,
   PACKET_AAD_LENGTH,
@@ -44,7 +47,11 @@ import {
   IN_IKE_SIZE,
   IN_PACKETS,
   LOCAL_ADDRESS,
+  LOCAL_FAMILY,
+  LOCAL_TOS,
   MAX_PACKETS,
+  SOURCE_RAW4,
+  SOURCE_RAW6_ESP,
   SOURCE_UDP4,
   SOURCE_UDP6,
 } from "../layout/arena";
@@ -61,8 +68,10 @@ import {
 } from "../layout/records";
 import { inferSequence, replayCheck } from "../replay";
 import { findSa } from "../sad";
-import { NOTE_SA, NOTE_SLOT, PACKET_SEQUENCE } from "./packet";
+import { copyExtensions, Extensions } from "./extensions";
+import { NOTE_SA, NOTE_SLOT, PACKET_SEQUENCE, SLOT_RAW } from "./packet";
 import { readSlot, Received } from "./received";
+import { makeIpv6 } from "./transport";
 
 /** SPI and sequence number. */
 const ESP_HEADER: u32 = 8;
@@ -79,6 +88,9 @@ export function inboundPrepare(arena: usize, source: u32, count: u32): u32 {
   for (let slot: u32 = 0; slot < count; slot++) {
     if (!readSlot(arena, slot)) countDrop(arena, XfrmInBufferError);
     else if (source == SOURCE_UDP4 || source == SOURCE_UDP6) splitDatagrams(arena);
+    else if (source == SOURCE_RAW4) takeRaw4(arena);
+    else if (source == SOURCE_RAW6_ESP) takeEsp(arena, Received.at, Received.length, slot | SLOT_RAW);
+    else takeRaw6Ah(arena, slot);
   }
   return load<u32>(arena, ARENA_IN_PACKETS_USED);
 }
@@ -114,11 +126,46 @@ function listIke(arena: usize, at: usize, length: u32): void {
   store<u32>(arena, count + 1, ARENA_IKE_COUNT);
 }
 
+/** A raw IPv4 socket delivers the IP header too, and whole packets only. */
+function takeRaw4(arena: usize): void {
+  const at = Received.at;
+  const header = (<u32>load<u8>(at) & 15) << 2;
+  const total = <u32>bswap<u16>(load<u16>(at, 2));
+  if (Received.length < IPV4_HEADER || header < IPV4_HEADER || total < header || total > Received.length) {
+    countDrop(arena, XfrmInHdrError);
+    return;
+  }
+  const note = Received.slot | SLOT_RAW;
+  store<u32>(Received.local, 4, LOCAL_FAMILY);
+  store<u32>(Received.local, load<u8>(at, 1), LOCAL_TOS);
+  store<u32>(Received.local, load<u32>(at, 16), LOCAL_ADDRESS);
+  if (load<u8>(at, 9) != <u8>IPPROTO_AH) {
+    takeEsp(arena, at + header, total - header, note);
+    return;
+  }
+  const image = imageOf(arena, Received.slot);
+  memory.copy(image, at, header);
+  takeAh(arena, image, header, at + header, total - header, note);
+}
+
+/** A raw IPv6 socket does not: what AH covers is made again from the control messages. */
+function takeRaw6Ah(arena: usize, slot: u32): void {
+  const image = imageOf(arena, slot);
+  const extensions = copyExtensions(arena, slot, image + IPV6_HEADER);
+  const next = extensions == 0 ? IPPROTO_AH : Extensions.first;
+  makeIpv6(arena, slot, image, extensions + Received.length, next);
+  takeAh(arena, image, IPV6_HEADER + extensions, Received.at, Received.length, slot | SLOT_RAW);
+}
+
 /**
  * An ESP packet, whatever it came in: an SA takes it with and without UDP (RFC 7296 §2.23).
  * @param note what becomes of NOTE_SLOT
  */
 export function takeEsp(arena: usize, at: usize, length: u32, note: u32): void {
+  if (length < ESP_HEADER) {
+    countDrop(arena, XfrmInHdrError);
+    return;
+  }
   const sa = admitSa(arena, load<u32>(at), 0);
   if (sa == 0) return;
   const iv = load<u32>(sa, SA_IV_LENGTH);

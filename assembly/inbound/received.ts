@@ -23,7 +23,7 @@ import { MSG_CONTROLLEN, MSG_FLAGS, MSG_LEN } from "./initialise";
 
 const SOL_IP: u32 = 0;
 const SOL_UDP: u32 = 17;
-const SOL_IPV6: u32 = 41;
+export const SOL_IPV6: u32 = 41;
 const IP_TOS: u32 = 1;
 const IP_PKTINFO: u32 = 8;
 const UDP_GRO: u32 = 104;
@@ -31,13 +31,14 @@ const IPV6_PKTINFO: u32 = 50;
 const IPV6_HOPLIMIT: u32 = 52;
 const IPV6_TCLASS: u32 = 67;
 
-const CMSG_LEVEL: usize = 8;
-const CMSG_TYPE: usize = 12;
-const CMSG_DATA: usize = 16;
+export const CMSG_LEVEL: usize = 8;
+export const CMSG_TYPE: usize = 12;
+export const CMSG_DATA: usize = 16;
 /** in_pktinfo: interface, preferred source, and then the destination in the packet. */
 const PKTINFO_ADDRESS: usize = CMSG_DATA + 8;
 
-/** The datagram did not fit the slot. */
+/** Control messages, or the datagram, did not fit. */
+const MSG_CTRUNC: u32 = 0x08;
 const MSG_TRUNC: u32 = 0x20;
 
 /** The slot that `readSlot` saw last. */
@@ -67,7 +68,7 @@ export function readSlot(arena: usize, slot: u32): bool {
   readControls(local, controls, controls + min<usize>(<usize>load<u64>(message, MSG_CONTROLLEN), IN_CONTROL_SIZE));
   const segment = load<u32>(local, LOCAL_SEGMENT);
   Received.segment = segment == 0 ? Received.length : segment;
-  return (load<u32>(message, MSG_FLAGS) & MSG_TRUNC) == 0;
+  return (load<u32>(message, MSG_FLAGS) & (MSG_TRUNC | MSG_CTRUNC)) == 0;
 }
 
 function readControls(local: usize, at: usize, end: usize): void {

@@ -27,6 +27,7 @@ import {
 } from "../layout/arena";
 import { SA_FLAG_OUTER6 } from "../layout/records";
 import { checksumOf } from "../ip/checksum";
+import { copyExtensions, Extensions } from "./extensions";
 import { NOTE_SLOT, SLOT_MASK, SLOT_RAW } from "./packet";
 import { Inner } from "./unframe";
 
@@ -46,12 +47,11 @@ export function rebuildTransport(arena: usize, packet: usize, flags: u32, payloa
   const version6 = (flags & SA_FLAG_OUTER6) != 0;
   if (note & SLOT_RAW) {
     const outer = arena + IN_SLOTS + slot * SLOT_SIZE + IN_SLOT_DATA;
-    const size = version6 ? IPV6_HEADER : (<u32>load<u8>(outer) & 15) << 2;
+    const size = version6 ? makeIpv6Before(arena, slot, payload, length, next) : (<u32>load<u8>(outer) & 15) << 2;
     Inner.at = payload - size;
     Inner.head = size + length;
     Inner.bodyLength = 0;
-    if (version6) makeIpv6(arena, slot, Inner.at, length, next);
-    else moveIpv4(outer, Inner.at, size, length, next);
+    if (!version6) moveIpv4(outer, Inner.at, size, length, next);
     return true;
   }
   const copied = min(length, UPPER_COPY);
@@ -85,7 +85,18 @@ function makeIpv4(arena: usize, slot: usize, at: usize, length: u32, next: u32):
   storeIpv4Checksum(at);
 }
 
-function makeIpv6(arena: usize, slot: usize, at: usize, length: u32, next: u32): void {
+/** The whole of what stood in front of ESP or AH. @returns its bytes, put in front of `payload` */
+function makeIpv6Before(arena: usize, slot: usize, payload: usize, length: u32, next: u32): u32 {
+  const made = arena + IN_HEADERS;
+  const extensions = copyExtensions(arena, <u32>slot, made);
+  const size = IPV6_HEADER + extensions;
+  makeIpv6(arena, slot, payload - size, extensions + length, extensions == 0 ? next : Extensions.first);
+  if (extensions != 0) store<u8>(Extensions.last, next);
+  memory.copy(payload - extensions, made, extensions);
+  return size;
+}
+
+export function makeIpv6(arena: usize, slot: usize, at: usize, length: u32, next: u32): void {
   const local = arena + IN_LOCALS + slot * IN_LOCAL_SIZE;
   const name = arena + IN_NAMES + slot * IN_NAME_SIZE;
   const hops = load<u32>(local, LOCAL_HOP_LIMIT);

@@ -134,7 +134,7 @@ export const EVENT_REASON = 8;
 /** u8 × 2: family (4, 6) and protocol of the packet that asked. */
 export const EVENT_FAMILY = 12;
 export const EVENT_PROTOCOL = 13;
-/** u32: port of the packet, host order (ICMP: type × 256 + code as LOCAL_PORT); OPAQUE_PORT for none. */
+/** u32: port of the packet, host order (ICMP: type × 256 + code in both); OPAQUE_PORT for none. */
 export const EVENT_LOCAL_PORT = 16;
 export const EVENT_REMOTE_PORT = 20;
 /** Two u64 each, host order, as in a SELECTOR. */
@@ -194,10 +194,17 @@ export const OUT_REPLIES = OUT_REPLY_IOVECS + OUT_REPLIES_MAX * 16;
 
 // ─── QUEUE: frames that wait for an SA ────────────────────────────────────────────────────────
 
-/** QUEUE entries: u32 length (0: free), u32 policy address, f64 time queued. */
+/**
+ * QUEUE entries: u32 length (0: free), u32 PolicyHandle, u32 time queued (milliseconds modulo 2^32),
+ * u32 ticket, which tells the order.
+ */
 export const QUEUE_ENTRIES = OUT_REPLIES + OUT_REPLIES_MAX * OUT_REPLY_SIZE;
 export const QUEUE_MAX = 64;
 export const QUEUE_ENTRY_SIZE = 16;
+export const QUEUE_LENGTH = 0;
+export const QUEUE_POLICY = 4;
+export const QUEUE_SINCE = 8;
+export const QUEUE_TICKET = 12;
 /** Same shape as OUT_SLOTS. */
 export const QUEUE_SLOTS = QUEUE_ENTRIES + QUEUE_MAX * QUEUE_ENTRY_SIZE;
 

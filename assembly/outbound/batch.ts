@@ -34,11 +34,14 @@ export const RUN_SEGMENT: usize = 8;
 export const RUN_COUNT: usize = 12;
 /** Address of the SA; of a packet that bypasses IPsec 0. */
 export const RUN_SA: usize = 16;
-/** Lane, and TOS << 8. */
+/** Lane, TOS << 8, and RUN_ALONE. */
 export const RUN_ROUTE: usize = 20;
 /** Address of the first PACKET descriptor, and their number: none if nothing was to be sealed. */
 export const RUN_PACKET: usize = 24;
 export const RUN_PACKETS: usize = 28;
+
+/** Bit of ROUTE: longer than the path takes, so that it cannot be one of several segments. */
+export const RUN_ALONE: u32 = 0x10000;
 
 /** UDP_MAX_SEGMENTS of Linux before 6.9, and what one UDP datagram may carry in all. */
 const MAX_SEGMENTS: u32 = 64;
@@ -120,5 +123,5 @@ export function addDatagram(end: usize, sa: usize, route: u32, packet: usize): v
   store<u32>(run, route, RUN_ROUTE);
   store<u32>(run, <u32>packet, RUN_PACKET);
   store<u32>(run, packet != 0 ? 1 : 0, RUN_PACKETS);
-  Batch.growth = Batch.segmentation && (route & 255) < <u32>LANE_RAW4 && length * 2 <= MAX_RUN ? length : 0;
+  Batch.growth = Batch.segmentation && (route & 255) < <u32>LANE_RAW4 && !(route & RUN_ALONE) && length * 2 <= MAX_RUN ? length : 0;
 }

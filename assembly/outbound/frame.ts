@@ -15,6 +15,8 @@ import {
   XfrmOutStateModeError,
   XfrmOutStateSeqError,
 } from "../drops";
+import { trackFragment } from "../ip/fragment";
+import { clampMss } from "../ip/mss";
 import { Ip, parseIp } from "../ip/packet";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../ip/protocols";
 import { EVENT_EXPIRE_HARD_SEQUENCE, EVENT_EXPIRE_SOFT_SEQUENCE, VNET_HEADER_SIZE } from "../layout/arena";
@@ -23,6 +25,7 @@ import {
   POLICY_ACTION_BYPASS,
   POLICY_ACTION_PROTECT,
   POLICY_SA,
+  SA_FLAG_TUNNEL,
   SA_HARD_SEQUENCE,
   SA_INNER_MTU,
   SA_SEQUENCE,
@@ -33,9 +36,11 @@ import {
 import { countSa, isExpired, reportExpiry } from "../sad";
 import { countPolicy, isCurrent, lookUpPolicy } from "../spd";
 import { hasRoom, isEmpty } from "./batch";
+import { completeChecksum, countFragments, emitFragments } from "./fragment";
+import { replyTooBig } from "./reply";
 import { emitTcp, emitUdp, emitWhole, TCP_HEADER, tcpHeaderLength, UDP_HEADER } from "./segment";
 import { GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, VNET_CSUM_OFFSET, VNET_CSUM_START, VNET_FLAGS, VNET_GSO_SIZE, VNET_GSO_TYPE, VNET_NEEDS_CSUM } from "./vnet";
-import { Wrap, wrapBypass, wrappedSize, wrapWith } from "./wrap";
+import { Wrap, wrapBypass, wrapFragmentable, wrappedSize, wrapWith } from "./wrap";
 
 /** What `takeFrame` says: dealt with, for better or worse. Any other small number is why it was dropped. */
 export const TAKEN: u32 = 0;
@@ -47,6 +52,9 @@ export const NO_SA: u32 = 0xfffe;
 /** Sequence numbers above are not given out: no sum of what workers ask for at once reaches the end. */
 const LAST_SEQUENCE: u64 = 0xffffffff00000000;
 
+/** Every IPv6 link takes packets of that size (RFC 8200 §5). */
+const IPV6_LEAST_MTU: u32 = 1280;
+
 /** The frame that `takeFrame` saw last. */
 export class Frame {
   static policy: usize = 0;
@@ -57,6 +65,8 @@ export class Frame {
   static segmentation: u32 = 0;
   static header: u32 = 0;
   static segment: u32 = 0;
+  /** Is it to be cut into IPv4 fragments? */
+  static fragmented: bool = false;
   /** Packets to be made of it. */
   static packets: u32 = 0;
 }
@@ -69,6 +79,7 @@ export class Frame {
 export function takeFrame(arena: usize, at: usize, length: u32): u32 {
   if (length < <u32>VNET_HEADER_SIZE || !parseIp(at + VNET_HEADER_SIZE, length - VNET_HEADER_SIZE)) return XfrmOutError;
   if (!parseOffload(at)) return XfrmOutError;
+  trackFragment(arena, false);
   let policy: usize;
   let action: u32 = 0;
   let sa: usize = 0;
@@ -127,35 +138,76 @@ function protect(arena: usize, policy: usize, sa: usize): u32 {
   if (load<u32>(sa, SA_STATE) != SA_STATE_LIVE) return XfrmOutStateInvalid;
   if (isExpired(sa)) return XfrmOutStateExpired;
   if (!wrapWith(sa)) return XfrmOutStateModeError;
-  const size = Frame.segmentation != 0 ? Frame.header + Frame.segment : Ip.length;
-  if (size > load<u32>(sa, SA_INNER_MTU)) return OutTooBig;
+  const mtu = load<u32>(sa, SA_INNER_MTU);
+  if (!fitTo(mtu)) {
+    replyTooBig(arena, mtu);
+    return OutTooBig;
+  }
   if (!roomForFrame()) return isEmpty() ? XfrmOutError : NO_ROOM;
-  const packets = Frame.packets;
-  if (!takeSequence(arena, sa, packets)) return XfrmOutStateSeqError;
-  countSa(arena, sa, packets, Ip.length);
-  countPolicy(policy, packets, Ip.length);
-  emit();
+  if (!takeSequence(arena, sa, Frame.packets)) return XfrmOutStateSeqError;
+  countSa(arena, sa, Frame.packets, Ip.length);
+  countPolicy(policy, Frame.packets, Ip.length);
+  clampMss(mtu, Frame.needsChecksum);
+  emit(mtu);
   return TAKEN;
+}
+
+/**
+ * Makes the packets fit the path: as they are; by smaller TCP segments or fragments, if they may be
+ * fragmented; or by fragments of the outer packet: in transport mode, and for IPv6 packets that any
+ * link must take (RFC 8200 §5).
+ * @returns false if the sender must be told
+ */
+function fitTo(mtu: u32): bool {
+  Frame.fragmented = false;
+  if (packetSize() <= mtu) return true;
+  if (Ip.version == 6) {
+    if (Ip.length > IPV6_LEAST_MTU) return false;
+    wrapFragmentable();
+    return true;
+  }
+  if (Ip.df || mtu < Ip.header + TCP_HEADER + 8) return false;
+  if (Frame.segmentation == IPPROTO_TCP && mtu > Frame.header) {
+    Frame.segment = mtu - Frame.header;
+    Frame.packets = (Ip.length - Frame.header + Frame.segment - 1) / Frame.segment;
+    return true;
+  }
+  if (Frame.segmentation != 0) return false;
+  if (!(Wrap.flags & SA_FLAG_TUNNEL)) {
+    // Transport mode is for whole packets: what is fragmented is the result (RFC 4303 §3.3.4).
+    wrapFragmentable();
+    return true;
+  }
+  Frame.fragmented = true;
+  Frame.packets = countFragments(mtu);
+  return true;
+}
+
+/** Bytes of the longest IP packet that the frame makes. */
+@inline
+function packetSize(): u32 {
+  return Frame.segmentation != 0 ? Frame.header + Frame.segment : Ip.length;
 }
 
 function bypass(policy: usize): u32 {
   wrapBypass();
+  Frame.fragmented = false;
   if (!roomForFrame()) return isEmpty() ? XfrmOutError : NO_ROOM;
   countPolicy(policy, Frame.packets, Ip.length);
-  emit();
+  emit(0);
   return TAKEN;
 }
 
 @inline
 function roomForFrame(): bool {
-  const packets = Frame.packets;
-  const size = Frame.segmentation != 0 ? Frame.header + Frame.segment : Ip.length;
-  return hasRoom(packets, packets * wrappedSize(size - Wrap.inside));
+  return hasRoom(Frame.packets, Frame.packets * wrappedSize(packetSize() - Wrap.inside));
 }
 
-@inline
-function emit(): void {
-  if (Frame.segmentation == IPPROTO_TCP) emitTcp(Frame.segment);
+function emit(mtu: u32): void {
+  if (Frame.fragmented) {
+    if (Frame.needsChecksum) completeChecksum(Frame.checksumStart, Frame.checksumOffset);
+    emitFragments(mtu);
+  } else if (Frame.segmentation == IPPROTO_TCP) emitTcp(Frame.segment);
   else if (Frame.segmentation == IPPROTO_UDP) emitUdp(Frame.segment);
   else emitWhole(Frame.needsChecksum, Frame.checksumStart, Frame.checksumOffset);
 }

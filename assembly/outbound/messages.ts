@@ -11,8 +11,8 @@
  *
  *     struct cmsghdr: | cmsg_len (u64) | cmsg_level | cmsg_type | data, padded to 8 |
  */
-import { countDrops } from "../arena";
-import { XfrmOutStateProtoError } from "../drops";
+import { countDrop, countDrops } from "../arena";
+import { OutSendError, XfrmOutStateProtoError } from "../drops";
 import { PACKET_SIZE, PACKET_STATUS, STATUS_OK } from "../layout";
 import {
   ARENA_LANE_COUNTS,
@@ -21,6 +21,7 @@ import {
   LANE_STRIDE,
   LANE_UDP6,
   LANES,
+  MAX_PACKETS,
   MMSGHDR_SIZE,
   OUT_EXTRA_CONTROL,
   OUT_EXTRA_SIZE,
@@ -31,7 +32,8 @@ import {
   OUT_RUNS,
 } from "../layout/arena";
 import { HEADER_ABSOLUTE, HEADER_BASE, SA_LOCAL, SA_REMOTE } from "../layout/records";
-import { Batch, RUN_COUNT, RUN_LENGTH, RUN_PACKET, RUN_PACKETS, RUN_ROUTE, RUN_SA, RUN_SEGMENT, RUN_START } from "./batch";
+import { addFragments } from "./outer-fragments";
+import { Batch, RUN_ALONE, RUN_COUNT, RUN_LENGTH, RUN_PACKET, RUN_PACKETS, RUN_ROUTE, RUN_SA, RUN_SEGMENT, RUN_START } from "./batch";
 
 const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
@@ -51,25 +53,23 @@ let absolute: u64 = 0;
 /** Where the next control message goes. */
 let control: usize = 0;
 
+/** Where extras and iovecs of the next message go. */
+let extra: usize = 0;
+let iovec: usize = 0;
+
 /** @returns messages in all lanes */
 export function layOutMessages(arena: usize): u32 {
   absolute = load<u64>(HEADER_BASE, HEADER_ABSOLUTE);
+  extra = arena + OUT_EXTRAS;
+  iovec = arena + OUT_IOVECS;
   memory.fill(arena + ARENA_LANE_COUNTS, 0, LANES * 4);
-  let messages: u32 = 0;
   for (let run = arena + OUT_RUNS; run < Batch.run; run += OUT_RUN_SIZE) {
-    if (!isSealed(run)) {
-      countDrops(arena, XfrmOutStateProtoError, load<u32>(run, RUN_COUNT));
-      continue;
-    }
     const lane = load<u32>(run, RUN_ROUTE) & 255;
-    const count = arena + ARENA_LANE_COUNTS + (lane << 2);
-    const index = load<u32>(count);
-    store<u32>(count, index + 1);
-    const message = arena + OUT_MESSAGES + lane * LANE_STRIDE + index * MMSGHDR_SIZE;
-    writeMessage(message, run, lane, arena + OUT_EXTRAS + messages * OUT_EXTRA_SIZE, arena + OUT_IOVECS + messages * 16);
-    messages++;
+    if (!isSealed(run)) countDrops(arena, XfrmOutStateProtoError, load<u32>(run, RUN_COUNT));
+    else if ((load<u32>(run, RUN_ROUTE) & RUN_ALONE) && lane >= <u32>LANE_RAW4) addFragments(arena, run, lane);
+    else addMessage(arena, run, lane, load<u32>(run, RUN_START), load<u32>(run, RUN_LENGTH));
   }
-  return messages;
+  return <u32>(extra - arena - OUT_EXTRAS) / OUT_EXTRA_SIZE;
 }
 
 /** Nothing leaves that a backend did not seal. */
@@ -81,9 +81,16 @@ function isSealed(run: usize): bool {
   return true;
 }
 
-function writeMessage(message: usize, run: usize, lane: u32, extra: usize, iovec: usize): void {
-  store<u64>(iovec, absolute + load<u32>(run, RUN_START));
-  store<u64>(iovec, load<u32>(run, RUN_LENGTH), 8);
+/** One message for the run, with `length` bytes from `start` on. */
+export function addMessage(arena: usize, run: usize, lane: u32, start: u32, length: u32): void {
+  const count = arena + ARENA_LANE_COUNTS + (lane << 2);
+  const index = load<u32>(count);
+  // A run makes one message, unless it is fragmented: only then can there be too many.
+  if (extra == arena + OUT_EXTRAS + MAX_PACKETS * OUT_EXTRA_SIZE) return countDrop(arena, OutSendError);
+  store<u32>(count, index + 1);
+  const message = arena + OUT_MESSAGES + lane * LANE_STRIDE + index * MMSGHDR_SIZE;
+  store<u64>(iovec, absolute + start);
+  store<u64>(iovec, length, 8);
   const nameLength = writeName(extra, run, lane);
   control = extra + OUT_EXTRA_CONTROL;
   if (lane < <u32>LANE_RAW4) writeControls(run, lane);
@@ -96,6 +103,8 @@ function writeMessage(message: usize, run: usize, lane: u32, extra: usize, iovec
   store<u64>(message, controlLength, 40);
   store<u64>(message, 0, 48);
   store<u64>(message, 0, 56);
+  extra += OUT_EXTRA_SIZE;
+  iovec += 16;
 }
 
 /** Copies the peer's address, or the destination of a packet that has none. @returns its length */
@@ -122,7 +131,7 @@ function writeName(name: usize, run: usize, lane: u32): u32 {
 /** Source address, TOS and segment size, each if there is something to say. */
 function writeControls(run: usize, lane: u32): void {
   const local = <usize>load<u32>(run, RUN_SA) + SA_LOCAL;
-  const tos = load<u32>(run, RUN_ROUTE) >>> 8;
+  const tos = (load<u32>(run, RUN_ROUTE) >>> 8) & 255;
   if (lane == LANE_UDP6) {
     if (v128.any_true(v128.load(local, 8))) {
       const data = beginControl(SOL_IPV6, IPV6_PKTINFO, 20);

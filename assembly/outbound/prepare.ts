@@ -1,22 +1,22 @@
-/** The outbound exports: frames to packets (Prepare), packets to messages (Finish). See `KernelExports`. */
+/** The outbound exports: frames to packets (Prepare, Resume), packets to messages (Finish). See `KernelExports`. */
 import { countDrop, enterBatch, leaveBatch } from "../arena";
-import { XfrmOutNoStates } from "../drops";
-import { ARENA_OUT_COUNT, ARENA_OUT_TAKEN, OUT_LENGTHS, OUT_SLOT_FRAME, OUT_SLOTS, SLOT_SIZE } from "../layout/arena";
+import { ARENA_OUT_COUNT, ARENA_OUT_TAKEN, ARENA_REPLY_COUNT, OUT_LENGTHS, OUT_SLOT_FRAME, OUT_SLOTS, QUEUE_MAX, SLOT_SIZE } from "../layout/arena";
 import { beginOutput, endOutput } from "./batch";
-import { NO_ROOM, NO_SA, TAKEN, takeFrame } from "./frame";
+import { Frame, NO_ROOM, NO_SA, TAKEN, takeFrame } from "./frame";
 import { layOutMessages } from "./messages";
+import { firstTicket, nextQueued, queuedFrame, queuedLength, queueFrame, ticketOf, unqueue } from "./queue";
 
 export function outboundPrepare(arena: usize, count: u32): u32 {
-  enterBatch(arena);
-  beginOutput(arena);
+  begin(arena);
   // Goes on where the last call ran out of room.
   let taken = load<u32>(arena, ARENA_OUT_TAKEN);
   if (taken >= load<u32>(arena, ARENA_OUT_COUNT)) taken = 0;
   for (; taken < count; taken++) {
+    const frame = arena + OUT_SLOTS + taken * SLOT_SIZE + OUT_SLOT_FRAME;
     const length = load<u32>(arena + (taken << 2), OUT_LENGTHS);
-    const result = takeFrame(arena, arena + OUT_SLOTS + taken * SLOT_SIZE + OUT_SLOT_FRAME, length);
+    const result = takeFrame(arena, frame, length);
     if (result == NO_ROOM) break;
-    if (result == NO_SA) countDrop(arena, XfrmOutNoStates);
+    if (result == NO_SA) queueFrame(arena, Frame.policy, frame, length);
     else if (result != TAKEN) countDrop(arena, result);
   }
   store<u32>(arena, taken, ARENA_OUT_TAKEN);
@@ -24,8 +24,30 @@ export function outboundPrepare(arena: usize, count: u32): u32 {
   return endOutput();
 }
 
+export function outboundResume(arena: usize): u32 {
+  begin(arena);
+  let after = firstTicket();
+  while (true) {
+    const index = nextQueued(arena, after);
+    if (index == QUEUE_MAX) break;
+    after = ticketOf(arena, index);
+    const result = takeFrame(arena, queuedFrame(arena, index), queuedLength(arena, index));
+    if (result == NO_ROOM) break;
+    if (result == NO_SA) continue;
+    unqueue(arena, index);
+    if (result != TAKEN) countDrop(arena, result);
+  }
+  return endOutput();
+}
+
 export function outboundFinish(arena: usize): u32 {
   const messages = layOutMessages(arena);
   leaveBatch(arena);
   return messages;
+}
+
+function begin(arena: usize): void {
+  enterBatch(arena);
+  beginOutput(arena);
+  store<u32>(arena, 0, ARENA_REPLY_COUNT);
 }

@@ -54,7 +54,7 @@ import {
   SA_SPI,
   SA_TFC,
 } from "../layout/records";
-import { addDatagram, Batch } from "./batch";
+import { addDatagram, Batch, RUN_ALONE } from "./batch";
 import { storeRandomIv } from "./iv";
 
 const ESP_HEADER: u32 = 8;
@@ -153,6 +153,12 @@ export function wrapBypass(): void {
   Wrap.tos = Ip.tos;
   Wrap.df = Ip.df;
   Wrap.route = (Ip.version == 4 ? LANE_RAW4 : LANE_RAW6) | (Ip.tos << 8);
+}
+
+/** The outer packet will be longer than the path takes: it is to be fragmented there, and travels alone. */
+export function wrapFragmentable(): void {
+  Wrap.df = false;
+  Wrap.route = load<u32>(Wrap.sa, SA_LANE) | (Wrap.tos << 8) | RUN_ALONE;
 }
 
 /** @returns an upper bound of the output that a packet with so many protected bytes takes */

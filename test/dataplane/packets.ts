@@ -132,6 +132,15 @@ export function unfinished(packet: Uint8Array, header: number, offset: number, m
   return frame(copy, { flags: 1, checksumStart: header, checksumOffset: offset, ...more });
 }
 
+/** @returns the packet with its TCP (16) or UDP (6) checksum filled in */
+export function finished(packet: Uint8Array, header: number, offset: number): Uint8Array {
+  const copy = packet.slice();
+  word(copy, header + offset, 0);
+  const start = pseudoHeader(copy, offset === 16 ? 6 : 17, copy.length - header);
+  word(copy, header + offset, ~sum16(copy.subarray(header), start) & 0xffff);
+  return copy;
+}
+
 export interface Parsed {
   readonly version: number;
   readonly header: number;

@@ -23,6 +23,9 @@ export interface Datagram {
   readonly from?: Endpoint;
   readonly to?: string;
   readonly tos?: number;
+  /** Raw IPv6: hop limit, and extension headers by the type of their control message. */
+  readonly hopLimit?: number;
+  readonly extensions?: readonly (readonly [type: number, header: Uint8Array])[];
 }
 
 export interface Frame {
@@ -152,7 +155,7 @@ export class Receiver {
     return this.memory.words[address >>> 2]!;
   }
 
-  #lay({ data, segment, from, to, tos }: Datagram, slot: number, source: number): void {
+  #lay({ data, segment, from, to, tos, hopLimit, extensions }: Datagram, slot: number, source: number): void {
     const { bytes, words } = this.memory;
     const version6 = source !== A.SOURCE_UDP4 && source !== A.SOURCE_RAW4;
     bytes.set(data, this.arena + A.IN_SLOTS + slot * A.SLOT_SIZE + A.IN_SLOT_DATA);
@@ -162,6 +165,8 @@ export class Receiver {
     if (version6) {
       control.add(41, 50, Buffer.concat([local, Buffer.alloc(4)]));
       control.add(41, 67, Uint8Array.of(tos ?? 0, 0, 0, 0));
+      if (hopLimit !== undefined) control.add(41, 52, Uint8Array.of(hopLimit, 0, 0, 0));
+      for (const [type, header] of extensions ?? []) control.add(41, type, header);
     } else {
       control.add(0, 8, Buffer.concat([Buffer.alloc(8), local]));
       control.add(0, 1, Uint8Array.of(tos ?? 0));

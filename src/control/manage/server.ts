@@ -104,7 +104,7 @@ const internal = (error: unknown): { code: string; message: string } => ({
 });
 
 function find(routes: readonly Route[], { url = '/', method }: IncomingMessage): { route: Route; name: string } {
-  const [, word = '', name, ...more] = new URL(url, 'http://espalier').pathname.split('/');
+  const [, word = '', name, ...more] = url.replace(/\?.*$/s, '').split('/');
   const fitting = routes.filter((route) => route.word === word && route.named === (name !== undefined));
   const route = fitting.find((each) => each.method === method);
   if (route && more.length === 0) return { route, name: decode(name ?? '') };

@@ -13,9 +13,8 @@
  *       +--------------------- length
  */
 import * as L from '../../../assembly/layout.ts';
-import { type CipherSuite, ENCR, INTEG, suiteName } from '../../algorithms.ts';
+import { type CipherSuite, ENCR, INTEG } from '../../algorithms.ts';
 import type { CryptoBackend, KernelMemory } from './backend.ts';
-import { KeyCache } from './key-cache.ts';
 import { suiteOf } from './suites.ts';
 import { type Direction, layOutBatches, timeBatches } from './timing.ts';
 import type { Workbench } from './workbench.ts';
@@ -35,16 +34,20 @@ const LENGTHS = [64, 256, 640, 1408] as const;
 const STEP_BITS = 6;
 const STEPS = 25;
 
-/** Milliseconds of one measurement, how often it is made, and of warming up: V8 recompiles hot code meanwhile. */
+/** Milliseconds of one measurement, how often it is made, and of warming up. */
 const MEASURE_MS = 0.08;
 const MEASUREMENTS = 3;
-const WARM_UP_MS = 12;
+const WARM_UP_MS = 3;
+const WARM_UP_LIMIT_MS = 45;
 /** Bytes of packets that a measurement goes round in. */
 const SET_BYTES = 16_384;
 
-/** By index of COUNTS: nanoseconds that openssl takes longer than wasm, by length step. */
-type Gains = readonly Float64Array[];
-type SuiteGains = Readonly<Record<Direction, Gains>>;
+const SEAL = 0;
+const OPEN = 1;
+const DIRECTIONS: readonly Direction[] = ['seal', 'open'];
+
+/** Nanoseconds that openssl takes longer than wasm, by direction, index of COUNTS and length step. */
+type SuiteGains = readonly (readonly Float64Array[])[];
 
 /** A pair of backends over a memory of their own, to be measured. */
 export interface Rivals {
@@ -56,23 +59,23 @@ export interface Rivals {
 export class HybridBackend implements CryptoBackend {
   readonly name = 'hybrid';
   readonly #kernel: KernelMemory;
+  readonly #words: Uint32Array;
   readonly #wasm: CryptoBackend;
   readonly #openssl: CryptoBackend;
   readonly #rivals: Rivals;
-  readonly #measured = new Map<string, SuiteGains>();
-  readonly #keys: KeyCache<SuiteGains>;
+  /** By suite, as `suiteId` packs it. */
+  readonly #measured = new Map<number, SuiteGains>();
+  /** The entry asked for last: mostly the one asked for next. */
+  #lastId = -1;
+  #last: SuiteGains = [];
 
   constructor(kernel: KernelMemory, wasm: CryptoBackend, openssl: CryptoBackend, rivals: Rivals) {
     this.#kernel = kernel;
+    this.#words = kernel.words;
     this.#wasm = wasm;
     this.#openssl = openssl;
     this.#rivals = rivals;
-    this.#keys = new KeyCache(
-      kernel,
-      (key) => this.#gains(suiteOf(kernel, key)),
-      () => {},
-    );
-    for (const suite of COMMON_SUITES) this.#gains(suite);
+    for (const suite of COMMON_SUITES) this.#measured.set(suiteId(suite), measure(rivals, suite));
   }
 
   supports(suite: CipherSuite): boolean {
@@ -80,27 +83,27 @@ export class HybridBackend implements CryptoBackend {
   }
 
   seal(descriptors: number, count: number): void {
-    this.#choose('seal', descriptors, count).seal(descriptors, count);
+    // Two call sites, so that each knows what it calls: V8 then inlines it.
+    if (this.#prefersWasm(SEAL, descriptors, count)) this.#wasm.seal(descriptors, count);
+    else this.#openssl.seal(descriptors, count);
   }
 
   open(descriptors: number, count: number): void {
-    this.#choose('open', descriptors, count).open(descriptors, count);
+    if (this.#prefersWasm(OPEN, descriptors, count)) this.#wasm.open(descriptors, count);
+    else this.#openssl.open(descriptors, count);
   }
 
   forget(key: number): void {
-    this.#keys.forget(key);
     this.#wasm.forget(key);
     this.#openssl.forget(key);
   }
 
   close(): void {
-    this.#keys.clear();
     for (const backend of [this.#wasm, this.#openssl, this.#rivals.wasm, this.#rivals.openssl]) backend.close();
   }
 
-  /** @returns the backend that `seal` or `open` takes for such a batch */
-  #choose(direction: Direction, descriptors: number, count: number): CryptoBackend {
-    const { words } = this.#kernel;
+  #prefersWasm(direction: number, descriptors: number, count: number): boolean {
+    const words = this.#words;
     const row = countIndex(count);
     const end = descriptors + count * L.PACKET_SIZE;
     let key = 0;
@@ -108,23 +111,33 @@ export class HybridBackend implements CryptoBackend {
     let sum = 0;
     for (let packet = descriptors; packet < end; packet += L.PACKET_SIZE) {
       const next = words[(packet + L.PACKET_KEY) >>> 2]!;
-      if (gains === undefined || next !== key) gains = this.#keys.get(next)[direction][row]!;
-      key = next;
-      sum += gains[lengthStep(words[(packet + L.PACKET_LENGTH) >>> 2]!)]!;
+      if (next !== key) {
+        key = next;
+        const id =
+          (words[(key + L.KEY_ENCR) >>> 2]! << 16) |
+          (words[(key + L.KEY_KEY_LENGTH) >>> 2]! << 8) |
+          words[(key + L.KEY_INTEG) >>> 2]!;
+        gains = this.#gains(id, key)[direction]![row]!;
+      }
+      sum += gains![lengthStep(words[(packet + L.PACKET_LENGTH) >>> 2]!)]!;
     }
-    return sum > 0 ? this.#wasm : this.#openssl;
+    return sum > 0;
   }
 
-  #gains(suite: CipherSuite): SuiteGains {
-    const name = suiteName(suite);
-    let gains = this.#measured.get(name);
+  #gains(id: number, key: number): SuiteGains {
+    if (id === this.#lastId) return this.#last;
+    let gains = this.#measured.get(id);
     if (gains === undefined) {
-      gains = measure(this.#rivals, suite);
-      this.#measured.set(name, gains);
+      gains = measure(this.#rivals, suiteOf(this.#kernel, key));
+      this.#measured.set(id, gains);
     }
+    this.#lastId = id;
+    this.#last = gains;
     return gains;
   }
 }
+
+const suiteId = ({ encr = 0, keyBits, integ }: CipherSuite): number => (encr << 16) | ((keyBits / 8) << 8) | integ;
 
 /** floor(log2(count)) by what was measured: 2 and 3 are like 1, more than 32 like 32. */
 const countIndex = (count: number): number => Math.max(0, Math.min(30 - Math.clz32(count | 1), COUNTS.length - 1));
@@ -136,23 +149,29 @@ function measure(rivals: Rivals, suite: CipherSuite): SuiteGains {
   if (!rivals.wasm.supports(suite)) return everywhere(Number.NEGATIVE_INFINITY);
   if (!rivals.openssl.supports(suite)) return everywhere(Number.POSITIVE_INFINITY);
   warmUp(rivals, suite);
-  return { seal: measureDirection(rivals, suite, 'seal'), open: measureDirection(rivals, suite, 'open') };
+  return DIRECTIONS.map((direction) => measureDirection(rivals, suite, direction));
 }
 
 function everywhere(gain: number): SuiteGains {
-  const gains = COUNTS.map(() => new Float64Array(STEPS).fill(gain));
-  return { seal: gains, open: gains };
+  return DIRECTIONS.map(() => COUNTS.map(() => new Float64Array(STEPS).fill(gain)));
 }
 
+/** Runs wasm until it gets no faster: V8 compiles it again in the background while it runs. */
 function warmUp({ bench, wasm, openssl }: Rivals, suite: CipherSuite): void {
   for (const count of [1, 32]) {
     bench.clear();
-    const set = layOutBatches(bench, suite, new Array<number>(count).fill(1024), SET_BYTES);
-    for (const backend of [wasm, openssl]) timeBatches(backend, 'open', set, WARM_UP_MS / 4);
+    const set = layOutBatches(bench, suite, new Array<number>(count).fill(640), SET_BYTES);
+    timeBatches(openssl, 'open', set, WARM_UP_MS);
+    let best = Number.POSITIVE_INFINITY;
+    for (let steady = 0, spent = 0; steady < 3 && spent < WARM_UP_LIMIT_MS; spent += WARM_UP_MS) {
+      const time = timeBatches(wasm, 'open', set, WARM_UP_MS);
+      steady = time < best * 0.97 ? 0 : steady + 1;
+      best = Math.min(best, time);
+    }
   }
 }
 
-function measureDirection(rivals: Rivals, suite: CipherSuite, direction: Direction): Gains {
+function measureDirection(rivals: Rivals, suite: CipherSuite, direction: Direction): Float64Array[] {
   return COUNTS.map((count) => {
     const points = LENGTHS.map((length) => measurePoint(rivals, suite, direction, count, length));
     return Float64Array.from({ length: STEPS }, (_, step) => interpolate(points, (step + 0.5) * 2 ** STEP_BITS));

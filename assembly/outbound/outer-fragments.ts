@@ -1,0 +1,55 @@
+/**
+ * Fragmentation after IPsec, on raw lanes (for UDP sockets the system does it): the parts of the outer
+ * packet, each behind a header of its own, go behind the batch's output.
+ */
+import { countDrop } from "../arena";
+import { OutSendError } from "../drops";
+import { copyBlocks, storeIpv4Checksum } from "../ip/checksum";
+import { IPV6_HEADER } from "../ip/packet";
+import { IPPROTO_FRAGMENT } from "../ip/protocols";
+import { LANE_RAW4 } from "../layout/arena";
+import { SA_PATH_MTU } from "../layout/records";
+import { Batch, RUN_LENGTH, RUN_SA, RUN_START } from "./batch";
+import { addMessage } from "./messages";
+
+const FRAGMENT_HEADER: u32 = 8;
+const MORE_FRAGMENTS: u32 = 0x2000;
+
+/** Sends the run's one packet as fragments of the SA's path MTU, written behind the batch's output. */
+export function addFragments(arena: usize, run: usize, lane: u32): void {
+  const packet: usize = load<u32>(run, RUN_START);
+  const mtu = load<u32>(<usize>load<u32>(run, RUN_SA), SA_PATH_MTU);
+  const version: u32 = lane == LANE_RAW4 ? 4 : 6;
+  const header = version == 4 ? (<u32>load<u8>(packet) & 15) << 2 : IPV6_HEADER;
+  const extended = version == 4 ? header : header + FRAGMENT_HEADER;
+  const length = load<u32>(run, RUN_LENGTH) - header;
+  const size = (mtu - extended) & ~7;
+  // An ESP sequence number is as good an Identification as any (RFC 8200 §4.5).
+  const identification = load<u32>(packet + header, 4);
+  for (let offset: u32 = 0; offset < length; offset += size) {
+    const chunk = min(length - offset, size);
+    const at = Batch.output;
+    if (at + extended + chunk > Batch.outputEnd) return countDrop(arena, OutSendError);
+    copyBlocks(at, packet, header);
+    if (version == 4) writeFragment4(at, extended + chunk, offset, offset + chunk < length);
+    else writeFragment6(at, chunk, offset, offset + chunk < length, identification);
+    copyBlocks(at + extended, packet + header + offset, chunk);
+    Batch.output = at + extended + chunk;
+    addMessage(arena, run, lane, <u32>at, extended + chunk);
+  }
+}
+
+function writeFragment4(at: usize, length: u32, offset: u32, more: bool): void {
+  store<u16>(at, bswap<u16>(<u16>length), 2);
+  store<u16>(at, bswap<u16>(<u16>((offset >>> 3) | (more ? MORE_FRAGMENTS : 0))), 6);
+  storeIpv4Checksum(at);
+}
+
+function writeFragment6(at: usize, chunk: u32, offset: u32, more: bool, identification: u32): void {
+  const fragment = at + IPV6_HEADER;
+  store<u16>(at, bswap<u16>(<u16>(FRAGMENT_HEADER + chunk)), 4);
+  store<u16>(fragment, load<u8>(at, 6));
+  store<u8>(at, IPPROTO_FRAGMENT, 6);
+  store<u16>(fragment, bswap<u16>(<u16>(offset | <u32>more)), 2);
+  store<u32>(fragment, identification, 4);
+}

@@ -1,0 +1,14 @@
+/** `npm run bench -- …`: measures what it has verified first, prints a table, writes JSON and pictures. */
+import { Command } from 'commander';
+import { register as crypto } from './crypto/index.ts';
+
+const program = new Command('bench').description('Benchmarks of Espalier').showHelpAfterError();
+// One folder a benchmark; each registers its command.
+for (const register of [crypto]) register(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : error}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,167 @@
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ConfigInput, ControlClient, createLink, Gateway } from '../src/index.ts';
+import { createLogger } from '../src/observe/log.ts';
+
+/** Ports of loopback that this test has to itself, unless another run of it goes on. */
+const PORT = 20_000 + (process.pid % 10_000) * 2;
+const directory = mkdtempSync(join(tmpdir(), 'espalier-gateway-'));
+const socket = join(directory, 'run', 'espalier.sock');
+const file = join(directory, 'gateway.yaml');
+
+const CONFIG = `
+gateway: { listen: 127.0.0.1, port: ${PORT}, port_nat_t: ${PORT + 1} }
+control: { socket: ${socket} }
+connections:
+  home:
+    local_addrs: 127.0.0.1
+    remote_addrs: 127.0.0.2
+    local: { id: a.example.org, secret: a secret of the required length }
+    remote: { id: b.example.org }
+    children:
+      net: { local_ts: 10.1.0.0/24, remote_ts: 10.2.0.0/24 }
+sas:
+  to:
+    direction: out
+    spi: 0x1000
+    local: 127.0.0.1
+    remote: 127.0.0.2
+    encap: yes
+    algorithm: aes128gcm16
+    key: 0x0011223344556677889900112233445566778899
+    local_ts: 10.1.0.0/24
+    remote_ts: 10.9.0.0/24
+policies:
+  ssh: { action: bypass, direction: out, priority: 1, remote_ts: '10.9.0.0/24[tcp/22]' }
+`;
+
+const lines: string[] = [];
+const logger = createLogger({ stream: { write: (line: string) => lines.push(line) } });
+const messages = (): string[] => lines.map((line) => JSON.parse(line).msg as string);
+
+describe('a gateway', () => {
+  const link = createLink();
+  const client = new ControlClient(socket);
+  let gateway: Gateway;
+
+  beforeAll(async () => {
+    writeFileSync(file, CONFIG, { mode: 0o600 });
+    const device = { kind: 'descriptors', descriptors: link.device, mtu: 1400 } as const;
+    gateway = await Gateway.start(file, { logger, device, raw: false });
+  });
+  afterAll(async () => {
+    await gateway?.stop();
+    link.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  it('serves its control API on a socket that only its owner can open', () => {
+    expect(statSync(socket).mode & 0o777).toBe(0o600);
+  });
+
+  it('tells its status, the same to a program that embeds it and over the API', async () => {
+    const status = await client.status();
+    expect(status).toMatchObject({
+      node: process.versions.node,
+      pid: process.pid,
+      dataPlane: { backend: 'wasm', workers: 1, ports: { ike: PORT, natTraversal: PORT + 1 } },
+      manualSas: [{ name: 'to', direction: 'out', algorithm: 'aes128gcm16', spi: '00001000' }],
+    });
+    expect(status.policies.map(({ name, action }) => [name, action])).toEqual([
+      ['ssh', 'bypass'],
+      ['to', 'protect'],
+    ]);
+    expect(status.manualSas).toEqual(JSON.parse(JSON.stringify(gateway.status().manualSas)));
+  });
+
+  it('tells no secret in its status', async () => {
+    const text = JSON.stringify(await client.status());
+    expect(text).not.toContain('a secret of');
+    expect(text).not.toContain('00112233445566');
+  });
+
+  it('swaps the crypto backend, and says which there are if it cannot', async () => {
+    await client.setBackend('node');
+    expect((await client.status()).dataPlane.backend).toBe('node');
+    await expect(client.setBackend('nothing')).rejects.toMatchObject({ code: 'ERR_BACKEND' });
+    expect((await client.status()).dataPlane.backend).toBe('node');
+    await client.setBackend('wasm');
+  });
+
+  it('refuses names that are not configured', async () => {
+    for (const ask of ['up', 'down', 'rekey'] as const) {
+      await expect(client[ask]('hom')).rejects.toMatchObject({
+        code: 'ERR_UNKNOWN_NAME',
+        message: 'there is no connection and no child "hom"; there are home, net',
+      });
+    }
+  });
+
+  it('answers unknown paths and methods with a code, not with a crash', async () => {
+    const ask = (method: string, path: string) =>
+      new Promise<[number | undefined, string]>((resolve, reject) => {
+        const call = request({ socketPath: socket, method, path }, (response) => {
+          let body = '';
+          response.on('data', (text) => {
+            body += text;
+          });
+          response.on('end', () => resolve([response.statusCode, JSON.parse(body).code]));
+        });
+        call.on('error', reject);
+        call.end();
+      });
+    expect(await ask('GET', '/nothing')).toEqual([404, 'ERR_NO_ROUTE']);
+    expect(await ask('GET', '/up/home')).toEqual([405, 'ERR_METHOD']);
+    expect(await ask('POST', '/up')).toEqual([404, 'ERR_NO_ROUTE']);
+    expect(await ask('POST', '/up/%zz')).toEqual([404, 'ERR_NO_ROUTE']);
+    expect(await ask('GET', '//')).toEqual([404, 'ERR_NO_ROUTE']);
+  });
+
+  it('gives Prometheus its SAs, drops and backend', async () => {
+    const text = await client.metrics();
+    expect(text).toMatch(/^espalier_info\{.*backend="wasm".*\} 1$/m);
+    expect(text).toMatch(/^espalier_sa_packets_total\{connection="",child="to",direction="out",spi="00001000"\} 0$/m);
+    expect(await client.metrics()).toMatch(/^espalier_info\{.*backend="wasm".*\} 1$/m);
+  });
+
+  it('reads its file again, and says what changed and what needs a restart', async () => {
+    writeFileSync(file, CONFIG.replace('port: ', 'mtu: 1300, port: ').replace('b.example.org', 'c.example.org'));
+    expect(await client.reload()).toEqual({ changed: ['home'], restart: ['gateway.mtu'] });
+    writeFileSync(file, CONFIG);
+    expect(await client.reload()).toEqual({ changed: ['home'], restart: ['gateway.mtu'] });
+    expect(await client.reload()).toEqual({ changed: [], restart: [] });
+  });
+
+  it('keeps what it has when the new configuration is wrong', async () => {
+    writeFileSync(file, CONFIG.replace('bypass', 'bypas'));
+    await expect(client.reload()).rejects.toMatchObject({
+      code: 'ERR_CONFIG',
+      message: expect.stringMatching(/gateway\.yaml:\d+:10: policies\.ssh\.action: .*did you mean "bypass"/),
+    });
+    writeFileSync(file, CONFIG);
+    expect((await client.status()).policies).toHaveLength(2);
+  });
+
+  it('does not start twice on one socket', async () => {
+    const other = createLink();
+    const device = { kind: 'descriptors', descriptors: other.device, mtu: 1400 } as const;
+    const config: ConfigInput = {
+      gateway: { listen: '127.0.0.1', port: PORT + 2, port_nat_t: PORT + 3 },
+      control: { socket },
+    };
+    await expect(Gateway.start(config, { logger, device, raw: false })).rejects.toMatchObject({
+      code: 'ERR_ALREADY_RUNNING',
+    });
+    other.close();
+  });
+
+  it('stops when it is asked to, twice without harm, and leaves no socket behind', async () => {
+    await Promise.all([gateway.stop(), gateway.stop()]);
+    expect(() => statSync(socket)).toThrow(/ENOENT/);
+    await expect(client.status()).rejects.toMatchObject({ code: 'ERR_NOT_RUNNING' });
+    expect(messages().at(-1)).toBe('stopped');
+  });
+});
