@@ -1,5 +1,5 @@
 /**
- * One packet into the output: the outer IP header where the lane wants one, the ESP header and IV,
+ * One packet into the output: the outer IP header where the lane wants one, the ESP (or AH) header,
  * room for what is protected, the trailer; and the PACKET descriptor that has it sealed.
  *
  *     Batch.output
@@ -10,6 +10,9 @@
  * mode protects what follows the packet's own header, and keeps that (RFC 4303 §3.1). UDP lanes have
  * no outer header: the system writes it. A BYPASS packet has nothing but its own header.
  */
+import { ahLength, frameAh } from "../ah/seal";
+import { countDrop } from "../arena";
+import { XfrmOutError } from "../drops";
 import { Ip } from "../ip/packet";
 import { IPPROTO_AH, IPPROTO_ESP, IPPROTO_IPIP, IPPROTO_IPV6 } from "../ip/protocols";
 import { copyBlocks, storeIpv4Checksum } from "../ip/checksum";
@@ -60,8 +63,6 @@ import { storeRandomIv } from "./iv";
 const ESP_HEADER: u32 = 8;
 /** Pad length and next header. */
 const ESP_TRAILER: u32 = 2;
-/** Without ICV. */
-const AH_HEADER: u32 = 12;
 
 /** How the frame at hand is wrapped; the same for all packets cut from it. */
 export class Wrap {
@@ -85,7 +86,7 @@ export class Wrap {
   static route: u32 = 0;
   /** The number of the next packet. */
   static sequence: u64 = 0;
-  /** Of the packet being written: its ESP header, and bytes of plain text with trailer. */
+  /** Of the packet being written: its ESP or AH header, and bytes of plain text with trailer. */
   static esp: usize = 0;
   static plain: u32 = 0;
 }
@@ -96,14 +97,12 @@ export class Wrap {
  */
 export function wrapWith(sa: usize): bool {
   const flags = load<u32>(sa, SA_FLAGS);
-  if (flags & SA_FLAG_AH) return false;
   const outerVersion: u32 = flags & SA_FLAG_OUTER6 ? 6 : 4;
   Wrap.sa = sa;
   Wrap.flags = flags;
   Wrap.icv = load<u32>(sa, SA_ICV_LENGTH);
   Wrap.mask = load<u32>(sa, SA_BLOCK_MASK);
-  const iv = load<u32>(sa, SA_IV_LENGTH);
-  Wrap.gap = flags & SA_FLAG_AH ? (AH_HEADER + iv + Wrap.icv + Wrap.mask) & ~Wrap.mask : ESP_HEADER + iv;
+  Wrap.gap = flags & SA_FLAG_AH ? ahLength(sa) : ESP_HEADER + load<u32>(sa, SA_IV_LENGTH);
   let lane = load<u32>(sa, SA_LANE);
   if (flags & SA_FLAG_TUNNEL) {
     Wrap.inside = 0;
@@ -164,6 +163,8 @@ export function wrapFragmentable(): void {
 /** @returns an upper bound of the output that a packet with so many protected bytes takes */
 @inline
 export function wrappedSize(inside: u32): u32 {
+  // AH keeps the image of its headers behind the packet.
+  if (Wrap.flags & SA_FLAG_AH) return 2 * (Wrap.outer + Wrap.gap) + inside;
   return Wrap.outer + Wrap.gap + max(inside + ESP_TRAILER + Wrap.mask, Wrap.least) + Wrap.icv;
 }
 
@@ -207,6 +208,7 @@ export function closePacket(end: usize): void {
     addDatagram(end, 0, Wrap.route, 0);
     return;
   }
+  if (Wrap.flags & SA_FLAG_AH) return closeAh(end);
   const payload = Wrap.esp + Wrap.gap;
   const icv = payload + Wrap.plain;
   writeTrailer(end, icv);
@@ -221,6 +223,16 @@ export function closePacket(end: usize): void {
   storeAssociatedData(packet);
   Wrap.sequence++;
   addDatagram(icv + Wrap.icv, Wrap.sa, Wrap.route, packet);
+}
+
+function closeAh(end: usize): void {
+  const packet = Batch.packet;
+  const free = frameAh(Wrap.sa, packet, Batch.output, Wrap.esp, end, Wrap.next, Wrap.sequence);
+  Wrap.sequence++;
+  if (free == 0) return countDrop(Batch.arena, XfrmOutError);
+  Batch.packet = packet + PACKET_SIZE;
+  addDatagram(end, Wrap.sa, Wrap.route, packet);
+  Batch.output = free;
 }
 
 /** Padding 1, 2, 3 … (RFC 4303 §2.4), in front of it what TFC adds, behind it pad length and next header. */

@@ -1,8 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import * as A from '../../assembly/layout/arena.ts';
+import { INTEG } from '../../src/algorithms.ts';
 import type { SaParameters } from '../../src/contract.ts';
+import { ahPacket } from './ah.ts';
 import { openEsp } from './esp.ts';
-import { ALL4, LOCAL6, OutboundBed, REMOTE6, SA, selector } from './outbound-bed.ts';
+import { ALL4, ALL6, LOCAL6, OutboundBed, REMOTE6, SA, selector } from './outbound-bed.ts';
 import { frame, ip, isChecksumRight, parse, pattern, tcp, udp, unfinished } from './packets.ts';
 
 const V6 = { source: '2001:db8:1::1', destination: '2001:db8:2::1' };
@@ -183,5 +185,66 @@ describe('BYPASS', () => {
     expect(sent).toHaveLength(7);
     expect(sent.every(({ bytes }) => isChecksumRight(bytes))).toBe(true);
     expect(bed.send(unfinished(packet, 20, 6)).every(({ bytes }) => isChecksumRight(bytes))).toBe(true);
+  });
+});
+
+describe('AH', () => {
+  const suites = [
+    ['HMAC-SHA2-256', { keyBits: 0, integ: INTEG.HMAC_SHA2_256_128 }, 32],
+    ['HMAC-SHA2-384', { keyBits: 0, integ: INTEG.HMAC_SHA2_384_192 }, 48],
+  ] as const;
+  const ahOf = (suite: SaParameters['suite'], key: number): Partial<SaParameters> => ({
+    protocol: 'ah',
+    udpEncapsulation: false,
+    suite,
+    keys: { encryption: new Uint8Array(), integrity: pattern(key) },
+  });
+
+  it.each(suites)('protects packets in tunnel and transport mode with %s', (_, suite, key) => {
+    for (const esn of [true, false]) {
+      for (const mode of ['tunnel', 'transport'] as const) {
+        for (const ends of [{}, { local: LOCAL6, remote: REMOTE6 }]) {
+          const parameters = { ...SA, ...ahOf(suite, key), ...ends, esn, mode };
+          const outer6 = 'local' in ends;
+          const packet = ip(udp(pattern(77)), { ...(outer6 ? HOSTS6 : HOSTS), tos: 0xb9, ttl: 9 });
+          const handle = bed.sad.install(parameters);
+          const all = outer6 ? selector(ALL6, ALL6) : selector(ALL4, ALL4);
+          const chosen = bed.spd.install({
+            direction: 'out',
+            priority: 1,
+            action: 'protect',
+            sa: handle,
+            selector: all,
+            name: 'ah',
+          });
+          const header = outer6 ? 40 : 20;
+          const sent = bed.send(frame(packet), frame(packet));
+          sent.forEach(({ bytes, lane }, index) => {
+            expect(lane).toBe(outer6 ? A.LANE_RAW6 : A.LANE_RAW4);
+            expect(parse(bytes).protocol).toBe(51);
+            const next = mode === 'transport' ? 17 : outer6 ? 41 : 4;
+            const inside = mode === 'transport' ? packet.subarray(header) : packet;
+            const expected = ahPacket(parameters, bytes.slice(0, header), inside, { sequence: index + 1, next });
+            expect(Buffer.from(bytes)).toEqual(expected);
+          });
+          bed.spd.remove(chosen);
+        }
+      }
+    }
+  });
+
+  it('cuts super-frames', () => {
+    const parameters = { ...SA, ...ahOf(suites[0][1], 32) };
+    bed.protect(parameters);
+    const big = ip(tcp(pattern(9000)), { protocol: 6 });
+    const sent = bed.send(unfinished(big, 20, 16, { gsoType: 1, gsoSize: 1300 }));
+    const data = sent.map(({ bytes }, index) => {
+      const packet = bytes.slice(20 + 28);
+      expect(isChecksumRight(packet)).toBe(true);
+      const again = ahPacket(parameters, bytes.slice(0, 20), packet, { sequence: index + 1, next: 4 });
+      expect(Buffer.from(bytes)).toEqual(again);
+      return packet.subarray(40);
+    });
+    expect(Buffer.concat(data)).toEqual(Buffer.from(pattern(9000)));
   });
 });
