@@ -23,6 +23,8 @@ import {
   IN_NAME_SIZE,
   IN_NAMES,
   IN_PACKETS,
+  LOCAL_ADDRESS,
+  LOCAL_FAMILY,
   SLOTS,
 } from '../../assembly/layout/arena.ts';
 import type { Arena } from './arena.ts';
@@ -31,7 +33,7 @@ import type { Receiver } from './io/raw.ts';
 import { MSG_DONTWAIT, recvmmsg } from './io/syscalls.ts';
 import type { KernelExports } from './kernel.ts';
 import { addressText } from './selector.ts';
-import { AF_INET, readSockaddr } from './sockaddr.ts';
+import { readSockaddr } from './sockaddr.ts';
 import type { BackendHolder, PostedDatagram } from './worker.ts';
 
 /** IKE datagrams on their way to the engine's thread, per worker; a flood beyond is dropped. */
@@ -94,7 +96,7 @@ export class Inbound {
     const slot = arena.get(entry + IKE_SLOT);
     const local = IN_LOCALS + slot * IN_LOCAL_SIZE;
     return {
-      local: addressText(copy(arena.address + local + 4, arena.get(local) === AF_INET ? 4 : 16)),
+      local: addressText(copy(arena.address + local + LOCAL_ADDRESS, arena.get(local + LOCAL_FAMILY) === 4 ? 4 : 16)),
       remote: readSockaddr(bytes, arena.address + IN_NAMES + slot * IN_NAME_SIZE),
       data: copy(arena.get(entry + IKE_ADDRESS), arena.get(entry + IKE_LENGTH)),
     };
