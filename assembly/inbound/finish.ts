@@ -38,7 +38,8 @@ import {
   SA_PACKETS,
 } from "../layout/records";
 import { countSa } from "../sad";
-import { admit } from "./admit";
+import { countPolicy } from "../spd";
+import { Admission, admit } from "./admit";
 import { appendToRun, finishRun, startRun } from "./coalesce";
 import { commitBatch } from "./commit";
 import { decapsulateEcn } from "./ecn";
@@ -53,6 +54,7 @@ import {
   NOTE_HEADERS,
   NOTE_KIND,
   NOTE_NEXT,
+  NOTE_POLICY,
   NOTE_SA,
   NOTE_SLOT,
   NOTE_TAIL,
@@ -133,14 +135,14 @@ function takeInner(arena: usize, note: usize, sa: usize): bool {
   }
   if (!classify(arena, at, Inner.head, available)) {
     if (!judge(arena, sa, available)) return false;
-    keep(note, Ip.length);
+    keep(note, Ip.length, Admission.policy);
     store<u32>(note, 0, NOTE_KIND);
     return true;
   }
   const flow = findFlow(at, sa);
   // A packet of this flow has been admitted in this batch already.
   if (flow == 0 && !judge(arena, sa, available)) return false;
-  keep(note, Candidate.total);
+  keep(note, Candidate.total, flow == 0 ? Admission.policy : load<u32>(flow, NOTE_POLICY));
   if (flow != 0 && appendToRun(flow, note)) return false;
   startRun(arena, note);
   rememberFlow(note);
@@ -159,7 +161,8 @@ function judge(arena: usize, sa: usize, available: u32): bool {
 
 /** Writes the NOTE of a packet that heads a frame of its own, for now. */
 @inline
-function keep(note: usize, total: u32): void {
+function keep(note: usize, total: u32, policy: usize): void {
+  store<u32>(note, <u32>policy, NOTE_POLICY);
   const head = min(Inner.head, total);
   store<u32>(note, <u32>Inner.at, NOTE_AT);
   store<u32>(note, head, NOTE_HEAD);
@@ -180,6 +183,7 @@ function layFrames(arena: usize, frames: u32): void {
     const start = iovec;
     let note: usize = load<u32>(frame, FRAME_IOVECS);
     const vnet = load<u32>(note, NOTE_AT) - VNET_HEADER_SIZE;
+    countRun(note);
     finishRun(note, vnet);
     iovec = lay(iovec, vnet, load<u32>(note, NOTE_HEAD) + VNET_HEADER_SIZE);
     iovec = lay(iovec, load<u32>(note, NOTE_BODY), load<u32>(note, NOTE_BODY_LENGTH));
@@ -191,6 +195,15 @@ function layFrames(arena: usize, frames: u32): void {
     store<u32>(frame, <u32>start, FRAME_IOVECS);
     store<u32>(frame, <u32>((iovec - start) / IOV_SIZE), FRAME_IOVEC_COUNT);
   }
+}
+
+/** Counts a run under the policy of its flow. */
+@inline
+function countRun(note: usize): void {
+  const policy = load<u32>(note, NOTE_POLICY);
+  if (policy == 0) return;
+  const packets = load<u32>(note, NOTE_COUNT);
+  countPolicy(policy, packets, load<u32>(note, NOTE_TOTAL) + (packets - 1) * load<u32>(note, NOTE_HEADERS));
 }
 
 /** @returns where the next iovec goes */

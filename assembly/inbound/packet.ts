@@ -6,7 +6,7 @@
  *
  *      0         4         8         12        16        20        24        28
  *     +---------+---------+---------+---------+---------+---------+---------+---------+
- *   0 | AT      | HEAD    | BODY    | BODY_   | NEXT    | TAIL    | KIND    | STATUS  |
+ *   0 | AT      | HEAD    | BODY    | BODY_   | NEXT    | TAIL    | KIND    | POLICY  |
  *     |         |         |         | LENGTH  |         |         |         |         |
  *     +---------+---------+---------+---------+---------+---------+---------+---------+
  *  32 | TOTAL   | COUNT   | SA      | SLOT    | UPPER   | HEADERS | SIZE    | EXPECT  |
@@ -42,7 +42,8 @@ export const NOTE_NEXT: usize = 16;
 export const NOTE_TAIL: usize = 20;
 /** u32: KIND_* bits. */
 export const NOTE_KIND: usize = 24;
-/** 28 is STATUS. */
+/** u32: the inbound policy that the packet met, 0 for none; in place of STATUS. */
+export const NOTE_POLICY: usize = 28;
 /** u32: bytes of the IP packet that the run makes. */
 export const NOTE_TOTAL: usize = 32;
 /** u32: packets in the run. */

@@ -14,6 +14,7 @@ import { arenaAddress, initialiseMemory, type MemoryPlan, planMemory } from '../
 import { Sad } from '../../src/dataplane/sad.ts';
 import { addressBytes } from '../../src/dataplane/selector.ts';
 import { readSockaddr, writeSockaddr } from '../../src/dataplane/sockaddr.ts';
+import { Spd } from '../../src/dataplane/spd.ts';
 
 /** What recvmmsg finds in one slot. */
 export interface Datagram {
@@ -46,16 +47,19 @@ const PEER: Endpoint = { address: '192.0.2.2', port: 4500 };
 const PEER6: Endpoint = { address: '2001:db8::2', port: 4500 };
 
 export class Receiver {
+  readonly module: WebAssembly.Module;
   readonly memory: KernelMemory;
   readonly plan: MemoryPlan;
   readonly kernel: KernelExports;
   readonly heap: Heap;
   readonly sad: Sad;
+  readonly spd: Spd;
   readonly arena: number;
   readonly #longs: BigUint64Array;
 
-  private constructor(module: WebAssembly.Module, securityAssociations: number) {
-    this.plan = planMemory({ workers: 1, securityAssociations, policies: 64 });
+  private constructor(module: WebAssembly.Module, securityAssociations: number, workers: number) {
+    this.module = module;
+    this.plan = planMemory({ workers, securityAssociations, policies: 64 });
     this.memory = createMemory(this.plan.size);
     this.#longs = new BigUint64Array(this.memory.memory.buffer);
     initialiseMemory(this.memory, this.plan);
@@ -63,14 +67,15 @@ export class Receiver {
     this.heap = new Heap(this.memory, this.plan.heapBase, this.plan.heapSize);
     this.kernel.initialiseCrypto(this.heap.allocate(CRYPTO_SCRATCH_SIZE));
     this.sad = new Sad({ memory: this.memory, kernel: this.kernel, plan: this.plan, heap: this.heap });
+    this.spd = new Spd({ ...this, saAddress: (handle) => this.sad.address(handle) });
     this.arena = arenaAddress(this.plan, 0);
     this.kernel.initialiseArena(this.arena);
     this.capabilities = ALL_CAPABILITIES;
     this.now = 1_700_000_000_000;
   }
 
-  static async open(securityAssociations = 64): Promise<Receiver> {
-    return new Receiver((await compileKernel()).module, securityAssociations);
+  static async open(securityAssociations = 64, workers = 1): Promise<Receiver> {
+    return new Receiver((await compileKernel()).module, securityAssociations, workers);
   }
 
   set capabilities(bits: number) {
