@@ -1,5 +1,7 @@
 /**
- * "Too big" to the sender of the packet that `parseIp` saw last: ICMP Destination Unreachable, code 4
+ * ICMP errors: those that arrive, and those that we send.
+ *
+ * We send "too big" to the sender of the packet that `parseIp` saw last: ICMP Destination Unreachable, code 4
  * (RFC 1191 §4), or ICMPv6 Packet Too Big (RFC 4443 §3.2).
  *
  *     +---------------+---------------+-------------------------------+
@@ -12,7 +14,7 @@
  */
 import { HEADER_BASE, HEADER_ICMP4, HEADER_ICMP6 } from "../layout/records";
 import { checksumOf, copyBlocks, storeIpv4Checksum, sumBytes, sumPseudoHeader } from "./checksum";
-import { Ip, IPV4_HEADER, IPV6_HEADER } from "./packet";
+import { Ip, IPV4_HEADER, IPV6_HEADER, parseIp } from "./packet";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6 } from "./protocols";
 
 const ICMP_HEADER: u32 = 8;
@@ -21,15 +23,30 @@ const LARGEST4: u32 = 576;
 const LARGEST6: u32 = 1280;
 const HOP_LIMIT: u32 = 64;
 
+/** Is it an error: unreachable, quench, redirect, time exceeded, parameter problem; of ICMPv6 a type below 128? */
+export function isIcmpError(): bool {
+  const type = Ip.sourcePort >>> 8;
+  if (Ip.protocol == IPPROTO_ICMPV6) return Ip.version == 6 && type < 128;
+  return Ip.protocol == IPPROTO_ICMP && Ip.version == 4 && (type == 3 || type == 4 || type == 5 || type == 11 || type == 12);
+}
+
+/**
+ * Goes on to the packet that the error quotes, as if `parseIp` had seen that one. It is cut short, but
+ * must show its ports, and have come from where the error goes.
+ */
+export function parseQuoted(): bool {
+  const header = Ip.header + ICMP_HEADER;
+  const quoted = Ip.length - header;
+  const high = Ip.destinationHigh;
+  const low = Ip.destinationLow;
+  if (Ip.length < header || !parseIp(Ip.at + header, 65535)) return false;
+  return Ip.header + 4 <= quoted && Ip.sourceHigh == high && Ip.sourceLow == low;
+}
+
 /** No error about errors, later fragments, or to where an answer cannot go (RFC 1122 §3.2.2, RFC 4443 §2.4 (e)). */
 export function mayAnswer(): bool {
-  if (Ip.fragmentOffset != 0) return false;
-  const type = Ip.sourcePort >>> 8;
-  if (Ip.version == 4) {
-    if (Ip.protocol == IPPROTO_ICMP && type != 0 && type != 8) return false;
-    return isUnicast4(<u32>Ip.sourceLow) && isUnicast4(<u32>Ip.destinationLow);
-  }
-  if (Ip.protocol == IPPROTO_ICMPV6 && type < 128) return false;
+  if (Ip.fragmentOffset != 0 || isIcmpError()) return false;
+  if (Ip.version == 4) return isUnicast4(<u32>Ip.sourceLow) && isUnicast4(<u32>Ip.destinationLow);
   return (Ip.sourceHigh | Ip.sourceLow) != 0 && Ip.sourceHigh >>> 56 != 0xff;
 }
 

@@ -21,10 +21,8 @@ import { Ip, parseIp } from "../ip/packet";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../ip/protocols";
 import { EVENT_EXPIRE_HARD_SEQUENCE, EVENT_EXPIRE_SOFT_SEQUENCE, VNET_HEADER_SIZE } from "../layout/arena";
 import {
-  POLICY_ACTION,
   POLICY_ACTION_BYPASS,
   POLICY_ACTION_PROTECT,
-  POLICY_SA,
   SA_FLAG_TUNNEL,
   SA_HARD_SEQUENCE,
   SA_INNER_MTU,
@@ -34,8 +32,9 @@ import {
   SA_STATE_LIVE,
 } from "../layout/records";
 import { countSa, isExpired, reportExpiry } from "../sad";
-import { countPolicy, isCurrent, lookUpPolicy } from "../spd";
+import { countPolicy } from "../spd";
 import { hasRoom, isEmpty } from "./batch";
+import { decide, Decision } from "./decide";
 import { completeChecksum, countFragments, emitFragments } from "./fragment";
 import { replyTooBig } from "./reply";
 import { emitTcp, emitUdp, emitWhole, TCP_HEADER, tcpHeaderLength, UDP_HEADER } from "./segment";
@@ -46,7 +45,7 @@ import { Wrap, wrapBypass, wrapFragmentable, wrappedSize, wrapWith } from "./wra
 export const TAKEN: u32 = 0;
 /** The batch is full: the frame is to be shown again after the next Finish. */
 export const NO_ROOM: u32 = 0xffff;
-/** There is no SA yet; the policy is in Frame.policy. */
+/** There is no SA yet; the policy is in Decision.policy. */
 export const NO_SA: u32 = 0xfffe;
 
 /** Sequence numbers above are not given out: no sum of what workers ask for at once reaches the end. */
@@ -56,8 +55,7 @@ const LAST_SEQUENCE: u64 = 0xffffffff00000000;
 const IPV6_LEAST_MTU: u32 = 1280;
 
 /** The frame that `takeFrame` saw last. */
-export class Frame {
-  static policy: usize = 0;
+class Frame {
   static needsChecksum: bool = false;
   static checksumStart: u32 = 0;
   static checksumOffset: u32 = 0;
@@ -80,21 +78,12 @@ export function takeFrame(arena: usize, at: usize, length: u32): u32 {
   if (length < <u32>VNET_HEADER_SIZE || !parseIp(at + VNET_HEADER_SIZE, length - VNET_HEADER_SIZE)) return XfrmOutError;
   if (!parseOffload(at)) return XfrmOutError;
   trackFragment(arena, false);
-  let policy: usize;
-  let action: u32 = 0;
-  let sa: usize = 0;
-  do {
-    policy = lookUpPolicy(arena, false);
-    if (policy > POLICY_UNKNOWN) {
-      action = load<u32>(policy, POLICY_ACTION);
-      sa = atomic.load<u32>(policy, POLICY_SA);
-    }
-  } while (!isCurrent());
+  decide(arena);
+  const policy = Decision.policy;
   if (policy == 0) return OutNoPolicy;
   if (policy == POLICY_UNKNOWN) return OutFragment;
-  Frame.policy = policy;
-  if (action == POLICY_ACTION_PROTECT) return protect(arena, policy, sa);
-  if (action == POLICY_ACTION_BYPASS) return bypass(policy);
+  if (Decision.action == POLICY_ACTION_PROTECT) return protect(arena, policy, Decision.sa);
+  if (Decision.action == POLICY_ACTION_BYPASS) return bypass(policy);
   countPolicy(policy, 1, Ip.length);
   return XfrmOutPolBlock;
 }

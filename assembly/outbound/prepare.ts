@@ -2,7 +2,8 @@
 import { countDrop, enterBatch, leaveBatch } from "../arena";
 import { ARENA_OUT_COUNT, ARENA_OUT_TAKEN, ARENA_REPLY_COUNT, OUT_LENGTHS, OUT_SLOT_FRAME, OUT_SLOTS, QUEUE_MAX, SLOT_SIZE } from "../layout/arena";
 import { beginOutput, endOutput } from "./batch";
-import { Frame, NO_ROOM, NO_SA, TAKEN, takeFrame } from "./frame";
+import { Decision } from "./decide";
+import { NO_ROOM, NO_SA, TAKEN, takeFrame } from "./frame";
 import { layOutMessages } from "./messages";
 import { firstTicket, nextQueued, queuedFrame, queuedLength, queueFrame, ticketOf, unqueue } from "./queue";
 
@@ -16,7 +17,7 @@ export function outboundPrepare(arena: usize, count: u32): u32 {
     const length = load<u32>(arena + (taken << 2), OUT_LENGTHS);
     const result = takeFrame(arena, frame, length);
     if (result == NO_ROOM) break;
-    if (result == NO_SA) queueFrame(arena, Frame.policy, frame, length);
+    if (result == NO_SA) queueFrame(arena, Decision.policy, frame, length);
     else if (result != TAKEN) countDrop(arena, result);
   }
   store<u32>(arena, taken, ARENA_OUT_TAKEN);

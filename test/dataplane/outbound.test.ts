@@ -213,6 +213,30 @@ describe('what is not sent', () => {
     expect(bed.drops()).toEqual({ XfrmOutPolBlock: 1, OutNoPolicy: 1 });
   });
 
+  it('sends an ICMP error from elsewhere the way of answers to the packet it quotes (RFC 4301 §6.2)', () => {
+    const parameters = { selector: selector('10.1.0.0-10.1.0.255', '10.2.0.0-10.2.0.255') };
+    bed.protect({}, parameters);
+    const cameIn = ip(udp(pattern(300)), { source: '10.2.0.1', destination: '10.1.0.1' });
+    const error = (quoted: Uint8Array, destination: string, type = 3) =>
+      ip(Uint8Array.of(type, 1, 0, 0, 0, 0, 0, 0, ...quoted.subarray(0, 28)), {
+        source: '172.16.0.1',
+        destination,
+        protocol: 1,
+      });
+    const packet = error(cameIn, '10.2.0.1');
+    expect(openEsp(SA, bed.send(frame(packet))[0]!.bytes).payload).toEqual(packet);
+    const elsewhere = ip(udp(pattern(300)), { source: '10.2.0.1', destination: '10.9.0.1' });
+    expect(
+      bed.send(
+        frame(error(cameIn, '10.2.0.2')),
+        frame(error(elsewhere, '10.2.0.1')),
+        frame(error(cameIn, '10.2.0.1', 8)),
+        frame(error(cameIn.subarray(0, 20), '10.2.0.1')),
+      ),
+    ).toEqual([]);
+    expect(bed.drops()).toEqual({ OutNoPolicy: 4 });
+  });
+
   it('stops an SA before its sequence numbers repeat, and asks for a successor before', () => {
     const sa = bed.protect({ esn: false });
     bed.setSaLong(sa, R.SA_SEQUENCE, 0xfffffffdn);
