@@ -272,3 +272,11 @@ export function check<S extends z.ZodType>(expected: S, value: unknown, path: Ke
   if (result.success) return result.data;
   return result.error.issues.map((issue) => ({ path: [...path, ...(issue.path as KeyPath)], message: issue.message }));
 }
+
+/** @returns every key that there is, `connections.NAME.children.NAME.mode` */
+export function everyKey(expected: z.ZodType = schema, path = ''): string[] {
+  const rule = below.get(expected);
+  if (!rule) return [path];
+  const inner = 'names' in rule ? { NAME: rule.names } : rule.keys;
+  return Object.entries(inner).flatMap(([key, each]) => everyKey(each, path === '' ? key : `${path}.${key}`));
+}
