@@ -5,6 +5,7 @@
  * canonical form (`192.0.2.1`, `2001:db8::1`), SPIs and ports are numbers in host order.
  */
 import type { CipherSuite } from './algorithms.ts';
+import type { EspalierError } from './errors.ts';
 
 export interface Endpoint {
   readonly address: string;
@@ -116,6 +117,8 @@ export interface DataPlaneEvents {
   expire: [sa: SaHandle, kind: 'soft' | 'hard', reason: 'bytes' | 'packets' | 'sequence'];
   /** An authentic packet came from elsewhere (RFC 7296 §2.23): the peer's new address. */
   mapping: [sa: SaHandle, remote: Endpoint];
+  /** The data plane has failed. As with every EventEmitter, the process ends if nobody listens. */
+  error: [error: EspalierError];
 }
 
 export interface SaCounters {

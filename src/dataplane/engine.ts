@@ -18,6 +18,7 @@ import type {
   SaHandle,
   SaParameters,
 } from '../contract.ts';
+import { EspalierError } from '../errors.ts';
 import type { KernelMemory } from './backends/backend.ts';
 import { type Descriptors, openDescriptors } from './descriptors.ts';
 import { readDrops } from './drops.ts';
@@ -99,6 +100,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
   }
 
   async start(backend: string): Promise<void> {
+    process.once('exit', this.#onExit);
     this.#pool = await WorkerPool.start({
       tasks: this.#descriptors.workers.map((descriptors, worker) => ({
         ...descriptors,
@@ -109,6 +111,10 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
         backend,
       })),
       onReport: (worker, report) => this.#onReport(worker, report),
+      onFailure: (cause) => {
+        // A data plane without its workers is none: unless somebody listens, the process ends.
+        this.emit('error', new EspalierError('ERR_WORKER', `a worker has failed: ${cause.message}`, { cause }));
+      },
     });
     this.#backend = backend;
     this.#watches = this.#descriptors.ike.plain.map((socket) => new Watch(socket.fd, () => this.#receiveIke(socket)));
@@ -215,12 +221,19 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
   }
 
   async #close(): Promise<void> {
+    process.off('exit', this.#onExit);
     for (const watch of this.#watches) watch.close();
     await this.#pool?.stop();
     this.#sad.close();
     this.#descriptors.close();
     this.removeAllListeners();
   }
+
+  /**
+   * The process ends without `close`: routing rules would stay behind, and a thread that is torn down
+   * with descriptors that can be read has koffi call into JavaScript, which is fatal.
+   */
+  readonly #onExit = (): void => this.#descriptors.close();
 
   #onReport(worker: number, report: WorkerReports): void {
     switch (report.type) {

@@ -16,6 +16,8 @@ export interface PoolOptions {
   readonly tasks: readonly Omit<WorkerTask, 'port'>[];
   /** @param worker its index */
   readonly onReport: (worker: number, report: WorkerReports) => void;
+  /** Is told when a task ends that was not asked to. */
+  readonly onFailure: (cause: Error) => void;
 }
 
 export class WorkerPool {
@@ -28,6 +30,9 @@ export class WorkerPool {
       await pool.stop();
       throw error;
     }
+    pool.#ended.catch((error: Error) => {
+      if (!pool.#stopping) options.onFailure(error);
+    });
     return pool;
   }
 
@@ -39,6 +44,7 @@ export class WorkerPool {
   /** Who waits for an answer of each worker. */
   readonly #waiting: ((report: WorkerReport) => void)[] = [];
   #switching: Promise<void> = Promise.resolve();
+  #stopping = false;
 
   private constructor({ tasks, onReport }: PoolOptions) {
     this.#onReport = onReport;
@@ -71,6 +77,7 @@ export class WorkerPool {
   }
 
   async stop(): Promise<void> {
+    this.#stopping = true;
     this.tell({ type: 'stop' });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {

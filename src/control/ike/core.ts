@@ -1,32 +1,229 @@
-/** The protocol core: `handle(input, now) → effects`. */
-import type { Config } from '../config/model.ts';
+/**
+ * The protocol core: `handle(input, now) → effects`. It has no clock, no socket and no randomness of
+ * its own, so that whoever holds those can replay it step by step.
+ *
+ *   datagram ─► receive.ts ─► tasks/* ─┐
+ *   timer ────► timers.ts ─► upkeep.ts ├─► effects
+ *   command ──► connections.ts ────────┘
+ */
+import { EspalierError } from '../../errors.ts';
+import { removeChild } from '../child/install.ts';
+import { hardExpire, softExpire } from '../child/lifetime.ts';
+import { sideSelector } from '../child/narrowing.ts';
+import { PolicyTable } from '../child/policies.ts';
+import type { ChildConfig, Config, ConnectionConfig } from '../config/model.ts';
 import type { IkeSaStatus, TrappedChildStatus } from '../manage/status.ts';
+import { ConnectionManager } from './connections.ts';
+import { Context } from './context.ts';
+import { Cookies } from './cookie.ts';
 import type { Effect, Environment, Input } from './effects.ts';
+import { operations } from './operations.ts';
+import { receive } from './receive.ts';
+import { saStatus, trappedStatus } from './report.ts';
+import type { IkeSa } from './sa.ts';
+import { isLive } from './states.ts';
+import { SaTable } from './table.ts';
+import { movePath } from './tasks/mobike.ts';
+import { Throttle } from './throttle.ts';
+import { Timers } from './timers.ts';
 
 export interface IkeCoreOptions {
   readonly config: Config;
   readonly environment: Environment;
   /** Emit `keys` effects. */
   readonly exportKeys?: boolean;
+  /** Requests that a peer may have outstanding at a time (SET_WINDOW_SIZE); default 1. */
+  readonly window?: number;
 }
 
+type InputOf<T extends Input['type']> = Extract<Input, { type: T }>;
+
 export class IkeCore {
-  protected readonly options: IkeCoreOptions;
+  private readonly cx: Context;
+  private timerAt: number | undefined;
+  private readonly stopRequests: number[] = [];
 
-  constructor(options: IkeCoreOptions) {
-    this.options = options;
+  constructor({ config, environment, exportKeys = false, window = 1 }: IkeCoreOptions) {
+    this.cx = new Context(config, (cx) => ({
+      environment,
+      exportKeys,
+      receiveWindow: window,
+      timers: new Timers(),
+      table: new SaTable(),
+      cookies: new Cookies(environment.crypto),
+      throttle: new Throttle(),
+      connections: new ConnectionManager(cx),
+      operations: operations(cx),
+      policies: new PolicyTable({
+        push: (effect) => cx.push(effect),
+        nextId: () => cx.nextId(),
+        installRoutes: () => cx.config.gateway.installRoutes,
+      }),
+    }));
   }
 
-  /** @param now milliseconds since the epoch; must not go back */
-  handle(input: Input, _now: number): readonly Effect[] {
-    return 'request' in input ? [{ type: 'completed', request: input.request }] : [];
+  /**
+   * One step.
+   * @param now milliseconds since the epoch; a time before the last one counts as that
+   * @returns what is to be done, in this order
+   */
+  handle(input: Input, now: number): readonly Effect[] {
+    const { cx } = this;
+    cx.now = Math.max(cx.now, now);
+    cx.timers.run(cx.now);
+    this.step(input);
+    this.finishStop();
+    const at = cx.timers.next();
+    if (at !== this.timerAt || input.type === 'timer') {
+      this.timerAt = at;
+      cx.push({ type: 'timer', at });
+    }
+    return cx.drain();
   }
 
-  status(_now: number): IkeSaStatus[] {
-    return [];
+  status(now: number): IkeSaStatus[] {
+    return this.cx.table
+      .all()
+      .filter((sa) => sa.state !== 'DESTROYING')
+      .map((sa) => saStatus(this.cx, sa, now));
   }
 
   trapped(): TrappedChildStatus[] {
-    return [];
+    return this.cx.policies.trapped().map(trappedStatus);
+  }
+
+  private step(input: Input): void {
+    try {
+      this.steps[input.type](input as never);
+    } catch (error) {
+      if ('request' in input && error instanceof EspalierError) {
+        this.cx.push({ type: 'completed', request: input.request, error });
+        return;
+      }
+      throw error;
+    }
+  }
+
+  private readonly steps: { readonly [T in Input['type']]: (input: InputOf<T>) => void } = {
+    datagram: ({ datagram }) => receive(this.cx, datagram),
+    timer: () => undefined,
+    start: () => this.cx.connections.start(this.cx.config.connections),
+    initiate: (input) => this.initiate(input),
+    terminate: (input) => this.terminate(input),
+    rekey: (input) => this.rekey(input),
+    reload: ({ config }) => this.reload(config),
+    stop: ({ request }) => this.stop(request),
+    acquire: ({ policy, packet }) => {
+      const trap = this.cx.policies.trapOf(policy);
+      if (trap === undefined) return;
+      const local = sideSelector(packet.protocol, packet.local);
+      const remote = sideSelector(packet.protocol, packet.remote);
+      this.cx.connections.acquire(trap.connection, trap.child, { local, remote });
+    },
+    expire: ({ sa, kind, reason }) => {
+      const child = this.cx.children.get(sa);
+      if (child === undefined) return;
+      if (kind === 'soft') softExpire(this.cx, child);
+      else hardExpire(this.cx, child, `its limit of ${reason} is reached`);
+    },
+    mapping: ({ sa, remote }) => {
+      const owner = this.cx.children.get(sa)?.owner;
+      // Only a peer behind a NAT may move without a word; with MOBIKE it says so (RFC 4555 §3.8).
+      if (owner === undefined || !owner.natRemote || owner.peer.mobike) return;
+      movePath(this.cx, owner, owner.local, remote);
+    },
+    'install-failed': ({ sa, reason }) => {
+      const child = this.cx.children.get(sa);
+      if (child === undefined || !isLive(child.state)) return;
+      this.cx.operations.deleteChild(child.owner, child, 'failed', `it could not be installed: ${reason}`);
+    },
+    addresses: ({ addresses }) => {
+      for (const sa of this.cx.table.all()) this.cx.operations.updateAddresses(sa, addresses);
+    },
+  };
+
+  /** @throws EspalierError `ERR_UNKNOWN_NAME` */
+  private named(name: string): { connection: ConnectionConfig; child: ChildConfig | undefined } {
+    for (const connection of this.cx.config.connections) {
+      if (connection.name === name) return { connection, child: undefined };
+      const child = connection.children.find((candidate) => candidate.name === name);
+      if (child !== undefined) return { connection, child };
+    }
+    const names = this.cx.config.connections.flatMap((each) => [
+      each.name,
+      ...each.children.map((child) => child.name),
+    ]);
+    throw new EspalierError(
+      'ERR_UNKNOWN_NAME',
+      `no connection or child is called "${name}"; there are ${names.join(', ')}`,
+    );
+  }
+
+  private initiate({ request, name }: InputOf<'initiate'>): void {
+    const { connection, child } = this.named(name);
+    this.cx.connections.command(request, connection, child ? [child] : connection.children);
+  }
+
+  private sasOf(connection: ConnectionConfig): IkeSa[] {
+    return this.cx.table.all().filter((sa) => sa.connection.name === connection.name && sa.state !== 'DESTROYING');
+  }
+
+  private terminate({ request, name }: InputOf<'terminate'>): void {
+    const { connection, child } = this.named(name);
+    this.cx.connections.release(connection, child ? [child] : connection.children);
+    for (const sa of this.sasOf(connection)) {
+      if (child === undefined) {
+        this.cx.operations.deleteIke(sa, 'command', 'taken down by command');
+        continue;
+      }
+      const children = [...sa.children.values()].filter(
+        ({ config, state }) => config.name === child.name && isLive(state),
+      );
+      for (const each of children) this.cx.operations.deleteChild(sa, each, 'command', 'taken down by command');
+    }
+    this.cx.push({ type: 'completed', request });
+  }
+
+  private rekey({ request, name }: InputOf<'rekey'>): void {
+    const { connection, child } = this.named(name);
+    for (const sa of this.sasOf(connection)) {
+      if (child === undefined) this.cx.operations.rekeyIke(sa);
+      else for (const each of sa.children.values()) if (each.config.name === child.name) softExpire(this.cx, each);
+    }
+    this.cx.push({ type: 'completed', request });
+  }
+
+  /** Connections that are written the same keep their SAs; what else there was is deleted and begun anew. */
+  private reload(config: Config): void {
+    const before = this.cx.config.connections;
+    const fingerprint = (connection: ConnectionConfig) => JSON.stringify(connection, bytesAsHex);
+    const kept = new Set(before.map(fingerprint));
+    const staying = new Set(config.connections.map(fingerprint));
+    this.cx.config = config;
+    for (const connection of before) {
+      if (staying.has(fingerprint(connection))) continue;
+      this.cx.connections.forget(connection);
+      for (const sa of this.sasOf(connection)) {
+        this.cx.operations.deleteIke(sa, 'reload', 'its connection was changed or removed');
+      }
+    }
+    this.cx.connections.start(config.connections.filter((connection) => !kept.has(fingerprint(connection))));
+  }
+
+  private stop(request: number): void {
+    this.stopRequests.push(request);
+    this.cx.connections.stop();
+    for (const { connection, child } of this.cx.policies.trapped()) this.cx.policies.untrap(connection, child);
+    for (const sa of this.cx.table.all()) this.cx.operations.deleteIke(sa, 'stop', 'the gateway stops');
+  }
+
+  /** Answers `stop` once no SA is left. */
+  private finishStop(): void {
+    if (this.stopRequests.length === 0 || this.cx.table.all().some((sa) => sa.state !== 'DESTROYING')) return;
+    for (const child of new Set(this.cx.children.values())) removeChild(this.cx, child, 'stop', 'the gateway stops');
+    for (const request of this.stopRequests.splice(0)) this.cx.push({ type: 'completed', request });
   }
 }
+
+const bytesAsHex = (_key: string, value: unknown): unknown =>
+  value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value;

@@ -5,7 +5,14 @@
  */
 import * as L from '../../../assembly/layout.ts';
 import { type CipherSuite, INTEG, suiteLengths } from '../../algorithms.ts';
-import { compileKernel, createMemory, instantiateKernel, type KernelBuild, type KernelExports } from '../kernel.ts';
+import {
+  chooseBuild,
+  compileKernel,
+  createMemory,
+  instantiateKernel,
+  type KernelBuild,
+  type KernelExports,
+} from '../kernel.ts';
 import type { KernelMemory } from './backend.ts';
 
 export interface SuiteKeys {
@@ -62,7 +69,9 @@ export class Workbench {
 
   /** Puts a kernel over this memory; keys laid out from now on are expanded by it. */
   async instantiate(build?: KernelBuild): Promise<KernelExports> {
-    const exports = instantiateKernel((await compileKernel(build)).module, this.kernel);
+    // Choosing also switches relaxed SIMD on where Node.js hides it.
+    const best = chooseBuild();
+    const exports = instantiateKernel((await compileKernel(build ?? best)).module, this.kernel);
     exports.initialiseCrypto(L.STATIC_END);
     this.#setUp = exports.setupKey;
     this.#stateLength = exports.keyStateLength;

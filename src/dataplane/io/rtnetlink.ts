@@ -37,6 +37,7 @@ const RTM_DELRULE = 33;
 
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
+const IFLA_TXQLEN = 13;
 const IFF_UP = 0x1;
 const IFF_LOOPBACK = 0x8;
 const ARPHRD_NONE = 0xfffe;
@@ -134,14 +135,17 @@ export class Rtnetlink {
     });
   }
 
-  /** Sets the MTU and switches the device on. */
-  configureLink(index: number, mtu: number): void {
+  /** Sets the MTU and the length of the queue (in packets), and switches the device on. */
+  configureLink(index: number, mtu: number, queueLength: number): void {
     const header = new Uint8Array(16);
     const view = new DataView(header.buffer);
     view.setInt32(4, index, true);
     view.setUint32(8, IFF_UP, true);
     view.setUint32(12, IFF_UP, true);
-    this.#request('set up the device', RTM_NEWLINK, 0, header, [[IFLA_MTU, u32(mtu)]]);
+    this.#request('set up the device', RTM_NEWLINK, 0, header, [
+      [IFLA_MTU, u32(mtu)],
+      [IFLA_TXQLEN, u32(queueLength)],
+    ]);
   }
 
   /** @param address with prefix length: `10.1.0.1/24` */

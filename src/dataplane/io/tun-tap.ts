@@ -31,6 +31,8 @@ const NAME_MAX = 15;
 const OVERHEAD = 100;
 const MTU_LEAST = 1280;
 const MTU_UNKNOWN = 1500;
+/** Frames that wait for a worker: a few milliseconds of small packets, and a bounded delay of large ones. */
+const QUEUE_LENGTH = 1000;
 
 export interface TunOptions {
   /** `%d` in it becomes a number. */
@@ -141,7 +143,7 @@ function configure(name: string, options: TunOptions): { index: number; mtu: num
     if (own === undefined) throw new EspalierError('ERR_NO_TUN', `the TUN device ${name} has vanished`);
     const paths = links.filter((link) => link.up && link.broadcast).map((link) => link.mtu);
     const mtu = options.mtu ?? Math.max(MTU_LEAST, Math.min(MTU_UNKNOWN, ...paths) - OVERHEAD);
-    netlink.configureLink(own.index, mtu);
+    netlink.configureLink(own.index, mtu, QUEUE_LENGTH);
     for (const address of options.addresses) netlink.addAddress(own.index, address);
     return { index: own.index, mtu };
   } finally {

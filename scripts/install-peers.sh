@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Installs what test/interop talks to and reads, where it is missing: Debian packages, so root is needed then.
+set -euo pipefail
+
+packages=(
+  python3-cryptography-vectors # the NIST CAVP files
+)
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo "install-peers: needs root for: apt-get install ${missing[*]}" >&2
+  exit 1
+fi
+echo "install-peers: installing ${missing[*]}" >&2
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

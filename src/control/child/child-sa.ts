@@ -1,0 +1,75 @@
+/** One child SA: a pair of SAs of ESP or AH with the traffic selectors they protect (RFC 7296 §2.9). */
+import type { CipherSuite } from '../../algorithms.ts';
+import type { IpsecMode, IpsecProtocol } from '../../contract.ts';
+import type { ChildConfig } from '../config/model.ts';
+import type { SaKey } from '../ike/effects.ts';
+import type { IkeSa } from '../ike/sa.ts';
+import type { Timer } from '../ike/timers.ts';
+import type { ChildSaState } from '../manage/status.ts';
+import { PROTOCOL } from '../wire/iana.ts';
+import type { Selector } from '../wire/payloads/ts.ts';
+
+/** Everything that was negotiated. */
+export interface ChildAgreement {
+  readonly protocol: IpsecProtocol;
+  readonly mode: IpsecMode;
+  readonly suite: CipherSuite;
+  readonly esn: boolean;
+  /** SPI that the peer sends to us with, and the one we send with. */
+  readonly spiIn: number;
+  readonly spiOut: number;
+  readonly local: readonly Selector[];
+  readonly remote: readonly Selector[];
+  /** Key exchange method of its creation; 0 if there was none. */
+  readonly ke: number;
+}
+
+export class ChildSa {
+  readonly id: number;
+  /** The IKE SA it belongs to; a rekey of that one moves it. */
+  owner: IkeSa;
+  readonly config: ChildConfig;
+  readonly agreement: ChildAgreement;
+  readonly keyIn: SaKey;
+  readonly keyOut: SaKey;
+  state: ChildSaState = 'INSTALLING';
+  /** Is the outbound SA the one that the policies point to? A rekey's responder waits with that. */
+  sending = false;
+  readonly installedAt: number;
+  rekeyAt: number | undefined;
+  expireAt: number | undefined;
+  /** The child that took over in a rekey. */
+  replacedBy: ChildSa | undefined;
+  /** By purpose; all are cancelled with the SA. */
+  readonly timers = new Map<string, Timer>();
+
+  constructor(
+    id: number,
+    owner: IkeSa,
+    config: ChildConfig,
+    agreement: ChildAgreement,
+    keys: { readonly in: SaKey; readonly out: SaKey },
+    now: number,
+  ) {
+    this.id = id;
+    this.owner = owner;
+    this.config = config;
+    this.agreement = agreement;
+    this.keyIn = keys.in;
+    this.keyOut = keys.out;
+    this.installedAt = now;
+  }
+
+  /** PROTOCOL number. */
+  get protocol(): number {
+    return this.agreement.protocol === 'esp' ? PROTOCOL.ESP : PROTOCOL.AH;
+  }
+
+  /** For logs: `"net" c1f00d42/9e3779b9`. */
+  get text(): string {
+    return `"${this.config.name}" ${spiText(this.agreement.spiIn)}/${spiText(this.agreement.spiOut)}`;
+  }
+}
+
+/** @returns eight hexadecimal digits */
+export const spiText = (spi: number): string => spi.toString(16).padStart(8, '0');

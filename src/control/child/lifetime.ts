@@ -1,0 +1,45 @@
+/** When a child SA is rekeyed, and when it ends whatever happened (RFC 7296 §2.8). */
+import type { Context } from '../ike/context.ts';
+import { isLive } from '../ike/states.ts';
+import type { ChildSa } from './child-sa.ts';
+
+/** While the outbound SA of a rekey's responder waits, the inbound one is looked at so often. */
+const CONFIRM_INTERVAL = 1_000;
+
+/** @returns milliseconds from now, with jitter so that two peers seldom rekey at once (RFC 7296 §2.8) */
+export function jittered(cx: Context, seconds: number, randSeconds: number): number {
+  const rand = Math.min(randSeconds, seconds) * 1000;
+  return seconds * 1000 - cx.randomBelow(rand + 1);
+}
+
+/** Sets the timers of a fresh child. */
+export function scheduleChild(cx: Context, child: ChildSa): void {
+  const { rekeyTime, lifeTime, randTime } = child.config;
+  if (rekeyTime > 0) {
+    child.rekeyAt = cx.now + jittered(cx, rekeyTime, randTime);
+    cx.setTimer(child, 'rekey', child.rekeyAt, () => softExpire(cx, child));
+  }
+  if (lifeTime > 0) {
+    child.expireAt = cx.now + lifeTime * 1000;
+    cx.setTimer(child, 'expire', child.expireAt, () => hardExpire(cx, child, 'its lifetime is over'));
+  }
+}
+
+/** A limit of time, bytes or packets says: rekey. */
+export function softExpire(cx: Context, child: ChildSa): void {
+  if (isLive(child.state) && child.replacedBy === undefined) cx.operations.rekeyChild(child.owner, child);
+}
+
+/** A limit is reached that must not be passed: the SA goes, and its policies with it or to a trap. */
+export function hardExpire(cx: Context, child: ChildSa, reason: string): void {
+  if (isLive(child.state)) cx.operations.deleteChild(child.owner, child, 'expired', reason);
+}
+
+/** A rekey's responder sends through `child` once the peer has been seen to use it. */
+export function sendWhenConfirmed(cx: Context, child: ChildSa): void {
+  cx.setTimer(child, 'confirm', cx.now + CONFIRM_INTERVAL, () => {
+    if (child.sending || !isLive(child.state)) return;
+    if ((cx.environment.counters(child.keyIn)?.packets ?? 0) > 0) cx.policies.use(child);
+    else sendWhenConfirmed(cx, child);
+  });
+}

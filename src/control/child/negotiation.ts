@@ -1,0 +1,251 @@
+/**
+ * What makes a child SA, in whichever exchange: proposals, mode and traffic selectors of both sides
+ * (RFC 7296 §1.2, §1.3.1, §2.9). Keys and nonces are the exchange's business.
+ *
+ *   [N(USE_TRANSPORT_MODE),] SAi2, TSi, TSr -->
+ *                                           <-- [N(USE_TRANSPORT_MODE),] SAr2, TSi, TSr
+ */
+import type { IpsecMode } from '../../contract.ts';
+import type { ChildConfig } from '../config/model.ts';
+import type { Context } from '../ike/context.ts';
+import { Failure } from '../ike/failure.ts';
+import type { IkeSa } from '../ike/sa.ts';
+import { checkAnswer, keMethod, offer, selectProposal } from '../proposals/select.ts';
+import { Writer } from '../wire/bytes.ts';
+import { NOTIFY, PROTOCOL } from '../wire/iana.ts';
+import { find, findNotify } from '../wire/message.ts';
+import type { Payload } from '../wire/payloads/index.ts';
+import { notification } from '../wire/payloads/notify.ts';
+import type { Proposal, Transform } from '../wire/payloads/sa.ts';
+import { formatSelector, type Selector } from '../wire/payloads/ts.ts';
+import type { ChildAgreement } from './child-sa.ts';
+import { suiteOf } from './keymat.ts';
+import { configuredSelectors, hostSelector, isNarrowed, narrow, withoutRedundant } from './narrowing.ts';
+
+/** What we asked for, to check the answer against. */
+export interface ChildOffer {
+  readonly config: ChildConfig;
+  readonly spiIn: number;
+  readonly proposals: readonly Proposal[];
+  readonly local: readonly Selector[];
+  readonly remote: readonly Selector[];
+}
+
+/** The packet that triggered a child: its selectors stand first (RFC 7296 §2.9). */
+export interface TriggerPacket {
+  readonly local: Selector;
+  readonly remote: Selector;
+}
+
+/** What was agreed, with the transforms it came from. */
+export interface Negotiated {
+  readonly config: ChildConfig;
+  readonly agreement: ChildAgreement;
+  readonly transforms: readonly Transform[];
+  /** The responder's half of the exchange, without nonce and key exchange. */
+  readonly payloads: readonly Payload[];
+}
+
+export interface NegotiationOptions {
+  /** IKE_AUTH: no key exchange (RFC 7296 §1.2). */
+  readonly withoutKe: boolean;
+}
+
+const spiBytes = (spi: number): Uint8Array => {
+  const out = new Writer(4);
+  out.u32(spi);
+  return out.bytes;
+};
+
+const list = (selectors: readonly Selector[]): string => selectors.map(formatSelector).join(' ');
+
+/** @returns our selectors of both sides, `dynamic` filled in */
+export function ownSelectors(sa: Pick<IkeSa, 'local' | 'remote'>, config: ChildConfig) {
+  return {
+    local: configuredSelectors(config.localTs, sa.local.address),
+    remote: configuredSelectors(config.remoteTs, sa.remote.address),
+  };
+}
+
+/** @returns payloads of the request without nonce and key exchange; the SPI is reserved and `spiIn` says which */
+export function offerChild(
+  cx: Context,
+  sa: IkeSa,
+  config: ChildConfig,
+  options: NegotiationOptions,
+  packet?: TriggerPacket,
+): { readonly offer: ChildOffer; readonly payloads: Payload[] } {
+  const spiIn = cx.environment.reserveSpi();
+  const proposals = offer(config.proposals, spiBytes(spiIn), options);
+  const own = ownSelectors(sa, config);
+  const local = packet ? [packet.local, ...own.local] : own.local;
+  const remote = packet ? [packet.remote, ...own.remote] : own.remote;
+  const payloads: Payload[] = [
+    { kind: 'SA', proposals },
+    { kind: 'TSi', selectors: local, unknownTypes: [] },
+    { kind: 'TSr', selectors: remote, unknownTypes: [] },
+  ];
+  if (config.mode === 'transport') payloads.push(notification(NOTIFY.USE_TRANSPORT_MODE));
+  return { offer: { config, spiIn, proposals, local, remote }, payloads };
+}
+
+/**
+ * The answer to our request.
+ * @throws Failure if the peer answered with what was not offered
+ */
+export function acceptChild(
+  sa: IkeSa,
+  asked: ChildOffer,
+  payloads: readonly Payload[],
+  options: NegotiationOptions,
+): Omit<Negotiated, 'payloads'> {
+  const { config } = asked;
+  const [saPayload, tsi, tsr] = [find(payloads, 'SA'), find(payloads, 'TSi'), find(payloads, 'TSr')];
+  if (saPayload === undefined || tsi === undefined || tsr === undefined) {
+    throw new Failure('ERR_INCOMPLETE_ANSWER', `child "${config.name}": the peer's answer has no SA, TSi or TSr`);
+  }
+  const chosen = checkAnswer(asked.proposals, saPayload.proposals, options);
+  if ('refusal' in chosen) throw new Failure('ERR_BAD_PROPOSAL', `child "${config.name}": ${chosen.refusal}`);
+  const isTransport = findNotify(payloads, NOTIFY.USE_TRANSPORT_MODE) !== undefined;
+  if (config.mode === 'transport' && !isTransport) {
+    throw new Failure('ERR_MODE', `child "${config.name}" is for transport mode, the peer insists on tunnel mode`);
+  }
+  const seen = isTransport && config.mode === 'transport' ? substituteNat(sa, tsi.selectors, tsr.selectors) : undefined;
+  const local = seen?.local ?? tsi.selectors;
+  const remote = seen?.remote ?? tsr.selectors;
+  if (!isNarrowed(local, asked.local) || !isNarrowed(remote, asked.remote)) {
+    const got = `${list(local)} === ${list(remote)}`;
+    const wanted = `${list(asked.local)} === ${list(asked.remote)}`;
+    throw new Failure('ERR_BAD_SELECTORS', `child "${config.name}": the peer chose ${got} out of ${wanted}`);
+  }
+  const mode = isTransport && config.mode === 'transport' ? 'transport' : 'tunnel';
+  const agreement = agree(chosen.proposal, chosen.transforms, asked.spiIn, mode, local, remote);
+  return { config, agreement, transforms: chosen.transforms };
+}
+
+function agree(
+  proposal: Proposal,
+  transforms: readonly Transform[],
+  spiIn: number,
+  mode: IpsecMode,
+  local: readonly Selector[],
+  remote: readonly Selector[],
+): ChildAgreement {
+  if (proposal.spi.length !== 4) throw new Failure('ERR_BAD_SPI', `the peer's SPI has ${proposal.spi.length} bytes`);
+  const spiOut = new DataView(proposal.spi.buffer, proposal.spi.byteOffset, 4).getUint32(0);
+  // RFC 4303 §2.1: 0 to 255 are reserved.
+  if (spiOut < 256) throw new Failure('ERR_BAD_SPI', `the peer chose ${spiOut} as its SPI, which is reserved`);
+  const { suite, esn } = suiteOf(transforms);
+  return {
+    protocol: proposal.protocol === PROTOCOL.AH ? 'ah' : 'esp',
+    mode,
+    suite,
+    esn,
+    spiIn,
+    spiOut,
+    local: withoutRedundant(local),
+    remote: withoutRedundant(remote),
+    ke: keMethod(transforms),
+  };
+}
+
+interface Candidate {
+  readonly config: ChildConfig;
+  readonly mode: IpsecMode;
+  readonly local: readonly Selector[];
+  readonly remote: readonly Selector[];
+}
+
+/**
+ * The responder's choice among `configs`: the first child whose selectors have something in common
+ * with the peer's and whose proposals do.
+ * @throws Failure with TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN; nothing is left reserved
+ */
+export function answerChild(
+  cx: Context,
+  sa: IkeSa,
+  configs: readonly ChildConfig[],
+  payloads: readonly Payload[],
+  options: NegotiationOptions & { readonly preferKe?: number },
+): Negotiated {
+  const [saPayload, tsi, tsr] = [find(payloads, 'SA'), find(payloads, 'TSi'), find(payloads, 'TSr')];
+  if (saPayload === undefined || tsi === undefined || tsr === undefined) {
+    throw new Failure('ERR_INCOMPLETE_REQUEST', 'the request for a child has no SA, TSi or TSr', NOTIFY.INVALID_SYNTAX);
+  }
+  const wantsTransport = findNotify(payloads, NOTIFY.USE_TRANSPORT_MODE) !== undefined;
+  const candidates = configs
+    .map((config) => candidate(sa, config, tsi.selectors, tsr.selectors, wantsTransport))
+    .filter((found) => found !== undefined);
+  if (candidates.length === 0)
+    throw new Failure(
+      'ERR_TS_UNACCEPTABLE',
+      tsRefusal(sa, configs, tsi.selectors, tsr.selectors),
+      NOTIFY.TS_UNACCEPTABLE,
+    );
+  let refusal = '';
+  for (const { config, mode, local, remote } of candidates) {
+    const chosen = selectProposal(config.proposals, saPayload.proposals, options);
+    if ('refusal' in chosen) {
+      refusal ||= `child "${config.name}": ${chosen.refusal}`;
+      continue;
+    }
+    const { transforms } = chosen.proposal;
+    const agreement = agree(chosen.proposal, transforms, cx.environment.reserveSpi(), mode, local, remote);
+    const answer: Payload[] = [
+      { kind: 'SA', proposals: [{ ...chosen.proposal, spi: spiBytes(agreement.spiIn) }] },
+      { kind: 'TSi', selectors: agreement.remote, unknownTypes: [] },
+      { kind: 'TSr', selectors: agreement.local, unknownTypes: [] },
+    ];
+    if (mode === 'transport') answer.push(notification(NOTIFY.USE_TRANSPORT_MODE));
+    return { config, agreement, transforms, payloads: answer };
+  }
+  throw new Failure('ERR_NO_PROPOSAL_CHOSEN', refusal, NOTIFY.NO_PROPOSAL_CHOSEN);
+}
+
+function candidate(
+  sa: IkeSa,
+  config: ChildConfig,
+  tsi: readonly Selector[],
+  tsr: readonly Selector[],
+  wantsTransport: boolean,
+): Candidate | undefined {
+  if (config.mode === 'transport' && !wantsTransport) return undefined;
+  const mode = config.mode;
+  const seen = mode === 'transport' ? substituteNat(sa, tsr, tsi) : undefined;
+  const own = ownSelectors(sa, config);
+  const local = narrow(seen?.local ?? tsr, own.local);
+  const remote = narrow(seen?.remote ?? tsi, own.remote);
+  return local.length > 0 && remote.length > 0 ? { config, mode, local, remote } : undefined;
+}
+
+/**
+ * RFC 7296 §2.23.1: in transport mode behind a NAT, each side sees the other's selectors with the
+ * addresses that its packets have here.
+ */
+function substituteNat(sa: IkeSa, local: readonly Selector[], remote: readonly Selector[]) {
+  const replace = (selectors: readonly Selector[], address: string): Selector[] =>
+    selectors.map((selector) => ({ ...selector, addresses: hostSelector(address).addresses }));
+  return {
+    local: sa.natLocal ? replace(local, sa.local.address) : local,
+    remote: sa.natRemote ? replace(remote, sa.remote.address) : remote,
+  };
+}
+
+function tsRefusal(
+  sa: IkeSa,
+  configs: readonly ChildConfig[],
+  tsi: readonly Selector[],
+  tsr: readonly Selector[],
+): string {
+  const offered = `the peer offered ${list(tsi)} on its side and ${list(tsr)} on ours`;
+  const allowed = configs.map((config) => {
+    const own = ownSelectors(sa, config);
+    const mode = config.mode === 'transport' ? ' (transport mode)' : '';
+    return `child "${config.name}"${mode} allows ${list(own.remote)} and ${list(own.local)}`;
+  });
+  const side = configs.some((config) => narrow(tsi, ownSelectors(sa, config).remote).length > 0)
+    ? 'local_ts'
+    : 'remote_ts';
+  const words = allowed.length > 0 ? allowed.join('; ') : 'this connection has no child';
+  return `${offered}; ${words}; change ${side} on one of the two sides so that they overlap`;
+}

@@ -1,0 +1,163 @@
+/**
+ * The outbound SPD entries of children, and the routes that lead packets to them (RFC 4301 §4.4.1).
+ *
+ * One entry for each pair of selectors, whoever uses it: in a rekey the new child takes the entry over
+ * from the old one without a gap, and what is left when the last child goes is the trap, if there is one.
+ */
+import type { TrafficSelector } from '../../contract.ts';
+import type { ChildConfig, ConnectionConfig } from '../config/model.ts';
+import type { Effect, PolicyKey } from '../ike/effects.ts';
+import type { Selector } from '../wire/payloads/ts.ts';
+import type { ChildSa } from './child-sa.ts';
+import { pairs } from './narrowing.ts';
+import { prefixesOf } from './routes.ts';
+
+/** What a trapped packet brings up. */
+export interface Trap {
+  readonly connection: ConnectionConfig;
+  readonly child: ChildConfig;
+  readonly local: readonly Selector[];
+  readonly remote: readonly Selector[];
+}
+
+interface Entry {
+  readonly key: PolicyKey;
+  readonly selector: TrafficSelector;
+  readonly prefixes: readonly string[];
+  /** Children that send through it, the one in use last. */
+  readonly users: ChildSa[];
+  trap: Trap | undefined;
+}
+
+export interface PolicySurroundings {
+  push(effect: Effect): void;
+  nextId(): number;
+  installRoutes(): boolean;
+}
+
+export class PolicyTable {
+  private readonly entries = new Map<string, Entry>();
+  private readonly byKey = new Map<PolicyKey, Entry>();
+  private readonly routes = new Map<string, number>();
+  private readonly traps = new Map<string, Trap>();
+  private readonly out: PolicySurroundings;
+
+  constructor(surroundings: PolicySurroundings) {
+    this.out = surroundings;
+  }
+
+  /** Installs the child's policies without an SA: a packet raises `acquire`. */
+  trap(trap: Trap): void {
+    this.traps.set(trapName(trap), trap);
+    for (const selector of pairs(trap.local, trap.remote)) {
+      const entry = this.entry(selector, trap.child, undefined);
+      entry.trap = trap;
+    }
+  }
+
+  /** Removes the child's trap; policies in use stay. */
+  untrap(connection: ConnectionConfig, child: ChildConfig): void {
+    const name = trapName({ connection, child });
+    this.traps.delete(name);
+    for (const entry of [...this.entries.values()]) {
+      if (entry.trap === undefined || trapName(entry.trap) !== name) continue;
+      entry.trap = undefined;
+      this.dropUnused(entry);
+    }
+  }
+
+  /** Sends through this child from now on. */
+  use(child: ChildSa): void {
+    child.sending = true;
+    for (const selector of pairs(child.agreement.local, child.agreement.remote)) {
+      const entry = this.entry(selector, child.config, child);
+      if (entry.users.at(-1) === child) continue;
+      const at = entry.users.indexOf(child);
+      if (at >= 0) entry.users.splice(at, 1);
+      entry.users.push(child);
+      this.out.push({ type: 'set-policy-sa', key: entry.key, sa: child.keyOut });
+    }
+  }
+
+  /** Sends through what was there before, traps, or forgets the policy. */
+  release(child: ChildSa): void {
+    child.sending = false;
+    for (const entry of [...this.entries.values()]) {
+      const at = entry.users.indexOf(child);
+      if (at < 0) continue;
+      entry.users.splice(at, 1);
+      const next = entry.users.at(-1);
+      if (next !== undefined || entry.trap !== undefined) {
+        if (at === entry.users.length)
+          this.out.push({ type: 'set-policy-sa', key: entry.key, ...(next && { sa: next.keyOut }) });
+      } else {
+        this.dropUnused(entry);
+      }
+    }
+  }
+
+  trapOf(key: PolicyKey): Trap | undefined {
+    return this.byKey.get(key)?.trap;
+  }
+
+  trapped(): Trap[] {
+    return [...this.traps.values()];
+  }
+
+  isTrapped(connection: ConnectionConfig, child: ChildConfig): boolean {
+    return this.traps.has(trapName({ connection, child }));
+  }
+
+  private entry(selector: TrafficSelector, config: ChildConfig, child: ChildSa | undefined): Entry {
+    const name = `${config.priority} ${JSON.stringify(selector)}`;
+    const known = this.entries.get(name);
+    if (known !== undefined) return known;
+    const entry: Entry = {
+      key: this.out.nextId(),
+      selector,
+      prefixes: prefixesOf(selector.remote.addresses),
+      users: child ? [child] : [],
+      trap: undefined,
+    };
+    this.entries.set(name, entry);
+    this.byKey.set(entry.key, entry);
+    const parameters = {
+      direction: 'out',
+      priority: config.priority,
+      action: 'protect',
+      selector,
+      name: config.name,
+    } as const;
+    this.out.push({ type: 'install-policy', key: entry.key, parameters, ...(child && { sa: child.keyOut }) });
+    for (const prefix of entry.prefixes) this.addRoute(prefix);
+    return entry;
+  }
+
+  private dropUnused(entry: Entry): void {
+    if (entry.users.length > 0 || entry.trap !== undefined) return;
+    for (const [name, candidate] of this.entries) if (candidate === entry) this.entries.delete(name);
+    this.byKey.delete(entry.key);
+    // The route goes last: until then packets end in the device, not in the clear.
+    this.out.push({ type: 'remove-policy', key: entry.key });
+    for (const prefix of entry.prefixes) this.removeRoute(prefix);
+  }
+
+  private addRoute(prefix: string): void {
+    const users = this.routes.get(prefix) ?? 0;
+    this.routes.set(prefix, users + 1);
+    if (users === 0 && this.out.installRoutes()) this.out.push({ type: 'add-route', prefix });
+  }
+
+  private removeRoute(prefix: string): void {
+    const users = (this.routes.get(prefix) ?? 1) - 1;
+    if (users > 0) {
+      this.routes.set(prefix, users);
+      return;
+    }
+    this.routes.delete(prefix);
+    if (this.out.installRoutes()) this.out.push({ type: 'remove-route', prefix });
+  }
+}
+
+const trapName = ({ connection, child }: Pick<Trap, 'connection' | 'child'>): string =>
+  `${connection.name}/${child.name}`;

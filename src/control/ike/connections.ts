@@ -1,0 +1,282 @@
+/**
+ * What is to be up, and what is done when it is not: start_action, close_action, dpd_action, traps,
+ * retries, and the users who wait for an answer.
+ */
+import { EspalierError } from '../../errors.ts';
+import type { ChildSa } from '../child/child-sa.ts';
+import { intersect } from '../child/narrowing.ts';
+import { ownSelectors } from '../child/negotiation.ts';
+import type { ChildConfig, ClosingAction, ConnectionConfig } from '../config/model.ts';
+import { peerAddress } from './choose.ts';
+import type { Context } from './context.ts';
+import type { Cause } from './failure.ts';
+import type { IkeSa, WantedChild } from './sa.ts';
+import { isLive, isUsable } from './states.ts';
+import type { Timer } from './timers.ts';
+
+/** A connection that is to stay up is tried again after so long, doubling up to the longest. */
+const FIRST_RETRY = 2_000;
+const LONGEST_RETRY = 120_000;
+
+/** A user's command that waits for children, or for the IKE SA alone. */
+interface Waiting {
+  readonly request: number;
+  readonly children: Set<string>;
+}
+
+/** What is known of a connection beside its SAs. */
+interface Intent {
+  /** Tries in a row that failed. */
+  tries: number;
+  retry: Timer | undefined;
+  /** Children to bring up again whatever happens, until the user takes them down. */
+  readonly keep: Set<string>;
+  readonly waiting: Waiting[];
+}
+
+export class ConnectionManager {
+  private readonly cx: Context;
+  private readonly intents = new Map<string, Intent>();
+  private stopping = false;
+
+  constructor(cx: Context) {
+    this.cx = cx;
+  }
+
+  /** Acts on the `start_action` of every child. */
+  start(connections: readonly ConnectionConfig[]): void {
+    for (const connection of connections) {
+      for (const child of connection.children) {
+        if (child.startAction.includes('trap')) this.trap(connection, child);
+      }
+      const started = connection.children.filter(({ startAction }) => startAction.includes('start'));
+      if (started.length === 0) continue;
+      for (const { name } of started) this.intent(connection).keep.add(name);
+      this.want(connection, started);
+    }
+  }
+
+  /** Nothing is begun any more. */
+  stop(): void {
+    this.stopping = true;
+    for (const intent of this.intents.values()) this.cx.timers.cancel(intent.retry);
+  }
+
+  /** Forgets a connection that left the configuration. */
+  forget(connection: ConnectionConfig): void {
+    const intent = this.intents.get(connection.name);
+    this.cx.timers.cancel(intent?.retry);
+    this.fail(intent, undefined, 'ERR_RELOAD', 'the connection was changed or removed');
+    this.intents.delete(connection.name);
+    for (const child of connection.children) this.cx.policies.untrap(connection, child);
+  }
+
+  /** A user wants that up. @throws EspalierError if there is nothing to do it with */
+  command(request: number, connection: ConnectionConfig, children: readonly ChildConfig[]): void {
+    if (peerAddress(connection) === undefined) {
+      const hint = 'give remote_addrs a plain address';
+      throw new EspalierError('ERR_NO_ADDRESS', `connection "${connection.name}" has no address to call: ${hint}`);
+    }
+    const missing = children.filter((child) => this.installed(connection, child) === undefined);
+    const isUp = this.usable(connection) !== undefined;
+    if (missing.length === 0 && isUp) {
+      this.cx.push({ type: 'completed', request });
+      return;
+    }
+    const intent = this.intent(connection);
+    intent.tries = 0;
+    intent.waiting.push({ request, children: new Set(missing.map(({ name }) => name)) });
+    this.want(connection, missing);
+  }
+
+  /** A user wants that down, and to stay so. */
+  release(connection: ConnectionConfig, children: readonly ChildConfig[]): void {
+    const intent = this.intent(connection);
+    for (const { name } of children) intent.keep.delete(name);
+    if (intent.keep.size === 0) this.cx.timers.cancel(intent.retry);
+  }
+
+  /** A packet met a trap. */
+  acquire(connection: ConnectionConfig, child: ChildConfig, packet: WantedChild['packet']): void {
+    if (this.installed(connection, child) === undefined) this.want(connection, [child], packet);
+  }
+
+  /** Brings up what is not there yet, over the connection's IKE SA or a new one. */
+  private want(connection: ConnectionConfig, children: readonly ChildConfig[], packet?: WantedChild['packet']): void {
+    if (this.stopping) return;
+    const usable = this.usable(connection);
+    const wanted = children
+      .filter((child) => this.installed(connection, child) === undefined && !this.isPending(connection, child))
+      .map((config) => ({ config, packet: this.fitting(usable, config, packet) }));
+    if (usable !== undefined) {
+      for (const child of wanted) this.cx.operations.createChild(usable, child);
+      return;
+    }
+    const starting = this.cx.table
+      .all()
+      .find((sa) => sa.initiator && sa.state === 'CONNECTING' && sa.connection.name === connection.name);
+    if (starting !== undefined) starting.wanted.push(...wanted);
+    else this.initiate(connection, wanted);
+  }
+
+  private initiate(connection: ConnectionConfig, wanted: readonly WantedChild[]): void {
+    const intent = this.intent(connection);
+    this.cx.timers.cancel(intent.retry);
+    intent.retry = undefined;
+    const sa = this.cx.operations.initiate(connection, wanted);
+    if (sa === undefined)
+      this.fail(intent, undefined, 'ERR_NO_ADDRESS', 'there is no address to call, or none to call from');
+  }
+
+  /** A packet that the child's selectors do not take was meant for another one. */
+  private fitting(sa: IkeSa | undefined, config: ChildConfig, packet: WantedChild['packet']): WantedChild['packet'] {
+    if (packet === undefined || sa === undefined) return packet;
+    const own = ownSelectors(sa, config);
+    const fits =
+      own.local.some((selector) => intersect(selector, packet.local)) &&
+      own.remote.some((selector) => intersect(selector, packet.remote));
+    return fits ? packet : undefined;
+  }
+
+  private trap(connection: ConnectionConfig, child: ChildConfig): void {
+    const remote = peerAddress(connection);
+    const local = this.cx.localAddress(connection, remote);
+    if (remote === undefined || local === undefined) {
+      this.cx.log('error', `child "${child.name}" cannot be trapped: there is no address to call`, connection.name);
+      return;
+    }
+    const path = { local: { address: local, port: 0 }, remote: { address: remote, port: 0 } };
+    this.cx.policies.trap({ connection, child, ...ownSelectors(path, child) });
+  }
+
+  /** @returns the IKE SA of a connection that can make children */
+  usable(connection: ConnectionConfig): IkeSa | undefined {
+    return this.cx.table.all().findLast((sa) => sa.connection.name === connection.name && isUsable(sa.state));
+  }
+
+  private installed(connection: ConnectionConfig, child: ChildConfig): ChildSa | undefined {
+    return this.cx.table
+      .all()
+      .filter((sa) => sa.connection.name === connection.name)
+      .flatMap((sa) => [...sa.children.values()])
+      .find((candidate) => candidate.config.name === child.name && isLive(candidate.state) && !candidate.replacedBy);
+  }
+
+  private isPending(connection: ConnectionConfig, child: ChildConfig): boolean {
+    return this.cx.table
+      .all()
+      .some(
+        (sa) =>
+          sa.connection.name === connection.name &&
+          sa.state !== 'DESTROYING' &&
+          (sa.wanted.some(({ config }) => config.name === child.name) || sa.creating.has(child.name)),
+      );
+  }
+
+  /** RFC 7296 §2.4: only the first IKE SA with a peer says INITIAL_CONTACT. */
+  isFirstContact(sa: IkeSa): boolean {
+    if (sa.connection.unique === 'never' || sa.reauthenticates !== undefined) return false;
+    return !this.cx.table
+      .all()
+      .some(
+        (other) =>
+          other !== sa &&
+          other.connection.name === sa.connection.name &&
+          other.establishedAt > 0 &&
+          other.state !== 'DESTROYING',
+      );
+  }
+
+  ikeUp(sa: IkeSa): void {
+    const intent = this.intent(sa.connection);
+    intent.tries = 0;
+    if (sa.initiator) {
+      for (const wanted of sa.wanted.splice(0)) this.cx.operations.createChild(sa, wanted);
+    }
+    this.settle(intent);
+  }
+
+  ikeDown(sa: IkeSa, wasEstablished: boolean, cause: Cause, why: EspalierError): void {
+    const intent = this.intents.get(sa.connection.name);
+    if (intent === undefined || this.stopping) return;
+    if (wasEstablished || !sa.initiator || cause === 'command' || cause === 'reload') return;
+    const { keyingtries } = sa.connection;
+    intent.tries++;
+    const again = cause === 'dead' && (keyingtries === 0 || intent.tries < keyingtries);
+    if (again) {
+      this.initiate(sa.connection, sa.wantedAtFirst);
+      return;
+    }
+    this.fail(intent, undefined, why.code, why.message);
+    if (intent.keep.size > 0) this.retryLater(sa.connection);
+  }
+
+  childUp(sa: IkeSa, child: ChildSa): void {
+    const intent = this.intent(sa.connection);
+    for (const waiting of intent.waiting) waiting.children.delete(child.config.name);
+    this.settle(intent);
+  }
+
+  childFailed(sa: IkeSa, config: ChildConfig, why: EspalierError): void {
+    const intent = this.intent(sa.connection);
+    this.fail(intent, config.name, why.code, why.message);
+    if (intent.keep.has(config.name)) this.retryLater(sa.connection);
+  }
+
+  /** A child is gone that nothing replaced: close_action or dpd_action say what follows. */
+  childDown(sa: IkeSa, child: ChildSa, cause: Cause): void {
+    if (this.stopping || cause === 'command' || cause === 'reload' || cause === 'stop' || cause === 'replaced') return;
+    const action: ClosingAction = cause === 'dead' ? child.config.dpdAction : child.config.closeAction;
+    const intent = this.intent(sa.connection);
+    if (action === 'trap') this.trap(sa.connection, child.config);
+    if (action === 'start' || action === 'restart') intent.keep.add(child.config.name);
+    if (intent.keep.has(child.config.name)) this.retrySoon(sa.connection);
+  }
+
+  /** Reconnects as soon as the present step is over: the SA may take more children down with it. */
+  private retrySoon(connection: ConnectionConfig): void {
+    const intent = this.intent(connection);
+    this.cx.timers.cancel(intent.retry);
+    intent.retry = this.cx.timers.set(this.cx.now, () => this.bringUpKept(connection));
+  }
+
+  private retryLater(connection: ConnectionConfig): void {
+    const intent = this.intent(connection);
+    const pause = Math.min(FIRST_RETRY * 2 ** Math.min(intent.tries, 16), LONGEST_RETRY);
+    this.cx.timers.cancel(intent.retry);
+    intent.retry = this.cx.timers.set(this.cx.now + pause, () => this.bringUpKept(connection));
+  }
+
+  private bringUpKept(connection: ConnectionConfig): void {
+    const intent = this.intent(connection);
+    intent.retry = undefined;
+    const kept = connection.children.filter(({ name }) => intent.keep.has(name));
+    if (peerAddress(connection) !== undefined && kept.length > 0) this.want(connection, kept);
+  }
+
+  private intent(connection: ConnectionConfig): Intent {
+    const known = this.intents.get(connection.name);
+    if (known !== undefined) return known;
+    const fresh: Intent = { tries: 0, retry: undefined, keep: new Set(), waiting: [] };
+    this.intents.set(connection.name, fresh);
+    return fresh;
+  }
+
+  /** Tells those whose wait is over. */
+  private settle(intent: Intent): void {
+    const done = intent.waiting.filter(({ children }) => children.size === 0);
+    for (const waiting of done) {
+      intent.waiting.splice(intent.waiting.indexOf(waiting), 1);
+      this.cx.push({ type: 'completed', request: waiting.request });
+    }
+  }
+
+  /** @param child whose failure it is; undefined for the whole connection's */
+  private fail(intent: Intent | undefined, child: string | undefined, code: string, message: string): void {
+    const failed = (intent?.waiting ?? []).filter(({ children }) => child === undefined || children.has(child));
+    for (const waiting of failed) {
+      intent!.waiting.splice(intent!.waiting.indexOf(waiting), 1);
+      this.cx.push({ type: 'completed', request: waiting.request, error: { code, message } });
+    }
+  }
+}

@@ -1,0 +1,74 @@
+/** What timers, commands and events begin: the operations of `tasks/`, each with what must be true first. */
+import type { Endpoint } from '../../contract.ts';
+import type { ConnectionConfig } from '../config/model.ts';
+import { peerAddress } from './choose.ts';
+import type { Context, Operations } from './context.ts';
+import { enqueue } from './exchange.ts';
+import { because, destroy } from './lifecycle.ts';
+import { IkeSa } from './sa.ts';
+import { isLive, isUsable } from './states.ts';
+import { DeleteChild, DeleteIke } from './tasks/delete.ts';
+import { IkeInit } from './tasks/ike-init.ts';
+import { Liveness } from './tasks/liveness.ts';
+import { updateAddresses } from './tasks/mobike.ts';
+
+export function operations(cx: Context): Operations {
+  return {
+    initiate(connection, wanted, reauthenticates) {
+      const path = pathOf(cx, connection);
+      if (path === undefined) return undefined;
+      const spis = { spiI: cx.newSpi(), spiR: 0n };
+      const sa = new IkeSa(cx.nextId(), true, spis, connection, path, cx.parts.receiveWindow);
+      sa.wanted.push(...wanted);
+      sa.wantedAtFirst = wanted;
+      sa.reauthenticates = reauthenticates;
+      cx.table.add(sa);
+      cx.log('info', `initiating to ${path.remote.address}`, connection.name);
+      enqueue(cx, sa, new IkeInit());
+      return sa;
+    },
+
+    createChild() {},
+
+    rekeyChild() {},
+
+    deleteChild(sa, child, cause, reason) {
+      if (isLive(child.state)) enqueue(cx, sa, new DeleteChild(child, cause, reason));
+    },
+
+    rekeyIke() {},
+
+    reauthenticate() {},
+
+    deleteIke(sa, cause, reason) {
+      if (sa.state === 'DELETING' || sa.state === 'DESTROYING') return;
+      if (sa.establishedAt === 0) {
+        destroy(cx, sa, cause, because('ERR_DELETED', reason));
+        return;
+      }
+      sa.state = 'DELETING';
+      for (const task of sa.queue.splice(0)) task.abandon?.(cx, sa, reason);
+      enqueue(cx, sa, new DeleteIke(cause, reason));
+    },
+
+    checkLiveness(sa) {
+      if (isUsable(sa.state)) enqueue(cx, sa, new Liveness());
+    },
+
+    updateAddresses: (sa, addresses) => updateAddresses(cx, sa, addresses),
+  };
+}
+
+/** @returns from where to where a connection is called */
+function pathOf(cx: Context, connection: ConnectionConfig): { local: Endpoint; remote: Endpoint } | undefined {
+  const remote = peerAddress(connection);
+  const local = cx.localAddress(connection, remote);
+  if (remote === undefined || local === undefined) {
+    cx.log('error', 'remote_addrs has no plain address to call, or this host has none to call from', connection.name);
+    return undefined;
+  }
+  return {
+    local: { address: local, port: connection.localPort },
+    remote: { address: remote, port: connection.remotePort },
+  };
+}

@@ -1,0 +1,171 @@
+/** One IKE SA: all that is known of it, and nothing that acts. */
+import type { Endpoint } from '../../contract.ts';
+import type { ChildSa } from '../child/child-sa.ts';
+import type { TriggerPacket } from '../child/negotiation.ts';
+import type { ChildConfig, ConnectionConfig, Identity } from '../config/model.ts';
+import { type IkeAlgorithms, type IkeKeys, wipeIkeKeys } from '../crypto/keys.ts';
+import type { IkeProtection } from '../crypto/protection.ts';
+import type { KeyExchangeInitiator } from '../crypto/provider.ts';
+import type { IkeSaState } from '../manage/status.ts';
+import type { CertreqPayload } from '../wire/payloads/certreq.ts';
+import type { Proposal, Transform } from '../wire/payloads/sa.ts';
+import { ExchangeWindow } from './exchange-window.ts';
+import type { Reassembly } from './fragment.ts';
+import { checkIkeTransition } from './states.ts';
+import type { Task } from './task.ts';
+import type { Timer } from './timers.ts';
+
+/** What the peer said it can do. */
+export interface PeerFeatures {
+  fragmentation: boolean;
+  mobike: boolean;
+  childless: boolean;
+  intermediate: boolean;
+  ppk: boolean;
+  /** HASH numbers of SIGNATURE_HASH_ALGORITHMS; undefined if it sent none. */
+  hashes: readonly number[] | undefined;
+}
+
+/** A child to be made, and the packet that asked for it. */
+export interface WantedChild {
+  readonly config: ChildConfig;
+  readonly packet: TriggerPacket | undefined;
+}
+
+/** What the initial exchanges need until the SA is established; then it is wiped and dropped. */
+export interface Handshake {
+  nonceI: Uint8Array;
+  nonceR: Uint8Array;
+  /** IKE_SA_INIT as it went over the wire: AUTH covers it. */
+  initRequest: Uint8Array;
+  initResponse: Uint8Array;
+  /** Initiator: what was offered, and the half-done key exchange. */
+  offered: readonly Proposal[];
+  ke: KeyExchangeInitiator | undefined;
+  /** Additional key exchanges still to be done (RFC 9370), in order. */
+  additional: number[];
+  /** Chains over the IKE_INTERMEDIATE messages of each side (RFC 9242). */
+  intAuthI: Uint8Array | undefined;
+  intAuthR: Uint8Array | undefined;
+  /** Message ID of IKE_AUTH. */
+  authMessageId: number;
+  /** CERTREQ payloads of the peer. */
+  certRequests: readonly CertreqPayload[];
+}
+
+/** What makes the old IKE SA's window, queue and children bounded: one of these for each SA. */
+export class IkeSa {
+  readonly id: number;
+  /** Are we the initiator of this SA (the I flag)? A rekey's initiator is its new SA's. */
+  readonly initiator: boolean;
+  spiI: bigint;
+  spiR: bigint;
+  local: Endpoint;
+  remote: Endpoint;
+  connection: ConnectionConfig;
+  /** Responder, before IKE_AUTH: every connection that the addresses and the proposal allow. */
+  candidates: readonly ConnectionConfig[] = [];
+  natLocal = false;
+  natRemote = false;
+  readonly peer: PeerFeatures = {
+    fragmentation: false,
+    mobike: false,
+    childless: false,
+    intermediate: false,
+    ppk: false,
+    hashes: undefined,
+  };
+  transforms: readonly Transform[] = [];
+  algorithms: IkeAlgorithms | undefined;
+  keys: IkeKeys | undefined;
+  protection: IkeProtection | undefined;
+  handshake: Handshake | undefined;
+  localId: Identity | undefined;
+  remoteId: Identity | undefined;
+
+  readonly window: ExchangeWindow;
+  /** Operations that wait for the window. */
+  readonly queue: Task[] = [];
+  /** Half-received messages: `request` or `response` and the message ID. */
+  readonly reassemblies = new Map<string, Reassembly>();
+  readonly children = new Map<number, ChildSa>();
+  /** Children to make once the SA is there, the first one within IKE_AUTH. */
+  readonly wanted: WantedChild[] = [];
+  /** The same, unchanged, for another try. */
+  wantedAtFirst: readonly WantedChild[] = [];
+  /** Names of children that are asked for with CREATE_CHILD_SA right now. */
+  readonly creating = new Set<string>();
+  /** By purpose; all are cancelled with the SA. */
+  readonly timers = new Map<string, Timer>();
+
+  /** Milliseconds; 0 for not yet. */
+  establishedAt = 0;
+  /** When the peer last proved who it is: rekeying keeps it, reauthentication renews it. */
+  authenticatedAt = 0;
+  lastReceived = 0;
+  /** The path of the message that is being looked at: its answer goes back there. */
+  arrivedAt: { readonly local: Endpoint; readonly remote: Endpoint };
+  lastSent = 0;
+  rekeyAt: number | undefined;
+  reauthAt: number | undefined;
+  /** The SA that took over the children. */
+  replacedBy: IkeSa | undefined;
+  /** Is this SA made to replace that one with fresh authentication (RFC 7296 §2.8.3)? */
+  reauthenticates: IkeSa | undefined;
+  /** Digest of the IKE_SA_INIT request that made it, for the table. */
+  initDigest: string | undefined;
+  /** MOBIKE: the peer's other addresses. */
+  peerAddresses: readonly string[] = [];
+
+  private current: IkeSaState = 'CREATED';
+
+  constructor(
+    id: number,
+    initiator: boolean,
+    spis: { readonly spiI: bigint; readonly spiR: bigint },
+    connection: ConnectionConfig,
+    path: { readonly local: Endpoint; readonly remote: Endpoint },
+    receiveWindow: number,
+  ) {
+    this.id = id;
+    this.initiator = initiator;
+    this.spiI = spis.spiI;
+    this.spiR = spis.spiR;
+    this.connection = connection;
+    this.local = path.local;
+    this.remote = path.remote;
+    this.arrivedAt = path;
+    this.window = new ExchangeWindow(receiveWindow);
+  }
+
+  get state(): IkeSaState {
+    return this.current;
+  }
+
+  set state(next: IkeSaState) {
+    checkIkeTransition(this.current, next);
+    this.current = next;
+  }
+
+  /** The SPI by which we find this SA. */
+  get spi(): bigint {
+    return this.initiator ? this.spiI : this.spiR;
+  }
+
+  /** ESP goes in UDP: a NAT is in between, or one side asked for it by pretending (RFC 7296 §2.23). */
+  get udpEncapsulation(): boolean {
+    return this.natLocal || this.natRemote;
+  }
+
+  /** Overwrites every key; the SA can then only repeat its last answers. */
+  wipe(): void {
+    if (this.keys !== undefined) wipeIkeKeys(this.keys);
+    this.protection?.outbound.destroy();
+    this.protection?.inbound.destroy();
+    this.keys = undefined;
+    this.protection = undefined;
+    this.handshake?.ke?.destroy();
+    this.handshake = undefined;
+    this.reassemblies.clear();
+  }
+}

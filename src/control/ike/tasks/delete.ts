@@ -1,0 +1,112 @@
+/**
+ * Deletion of an IKE SA or of child SAs (RFC 7296 §1.4.1, §2.25), begun by either side:
+ *
+ *   HDR, SK {D(IKE)} -->
+ *                    <-- HDR, SK {}
+ *
+ *   HDR, SK {D(ESP | AH)+} -->
+ *                          <-- HDR, SK {[D(ESP | AH)+]}
+ *
+ * A D payload names the inbound SPIs of its sender. The answer names ours of the same children, but
+ * not of those that we are deleting ourselves.
+ */
+
+import { type ChildSa, spiText } from '../../child/child-sa.ts';
+import { removeChild } from '../../child/install.ts';
+import { EXCHANGE, PROTOCOL } from '../../wire/iana.ts';
+import { findAll } from '../../wire/message.ts';
+import type { DeletePayload } from '../../wire/payloads/delete.ts';
+import type { Payload } from '../../wire/payloads/index.ts';
+import type { Context } from '../context.ts';
+import type { Cause } from '../failure.ts';
+import { because, destroy } from '../lifecycle.ts';
+import type { IkeSa } from '../sa.ts';
+import type { Answer, Progress, Task } from '../task.ts';
+
+const deletePayload = (protocol: number, spis: readonly number[]): DeletePayload => ({ kind: 'D', protocol, spis });
+
+/** Deletes the IKE SA; its children go with it. */
+export class DeleteIke implements Task {
+  readonly name = 'deletion of the IKE SA';
+  readonly exchange = EXCHANGE.INFORMATIONAL;
+  readonly exclusive = true;
+  private readonly cause: Cause;
+  private readonly reason: string;
+
+  constructor(cause: Cause, reason: string) {
+    this.cause = cause;
+    this.reason = reason;
+  }
+
+  build(): Payload[] {
+    return [deletePayload(PROTOCOL.IKE, [])];
+  }
+
+  process(cx: Context, sa: IkeSa): Progress {
+    destroy(cx, sa, this.cause, because('ERR_DELETED', this.reason));
+    return 'done';
+  }
+}
+
+/** Deletes one child SA. */
+export class DeleteChild implements Task {
+  readonly name: string;
+  readonly exchange = EXCHANGE.INFORMATIONAL;
+  readonly exclusive = false;
+  private readonly child: ChildSa;
+  private readonly cause: Cause;
+  private readonly reason: string;
+
+  constructor(child: ChildSa, cause: Cause, reason: string) {
+    this.name = `deletion of child ${child.text}`;
+    this.child = child;
+    this.cause = cause;
+    this.reason = reason;
+  }
+
+  build(_cx: Context, _sa: IkeSa): Payload[] | undefined {
+    const { child } = this;
+    if (child.state === 'DELETED') return undefined;
+    child.state = 'DELETING';
+    return [deletePayload(child.protocol, [child.agreement.spiIn])];
+  }
+
+  process(cx: Context): Progress {
+    removeChild(cx, this.child, this.cause, this.reason);
+    return 'done';
+  }
+}
+
+/** @returns the child whose outbound SPI is the one that the peer's Delete names */
+export function findByPeerSpi(sa: IkeSa, protocol: number, spi: number): ChildSa | undefined {
+  return [...sa.children.values()].find(
+    (child) => child.protocol === protocol && child.agreement.spiOut === spi && child.state !== 'DELETED',
+  );
+}
+
+/** The peer deletes the IKE SA: answered with nothing inside, whatever we were doing (RFC 7296 §2.25.2). */
+export function respondDeleteIke(cx: Context, sa: IkeSa): Answer {
+  const cause = sa.replacedBy === undefined ? 'peer' : 'replaced';
+  return { payloads: [], after: () => destroy(cx, sa, cause, because('ERR_DELETED', 'the peer deleted it')) };
+}
+
+/** The peer deletes children. */
+export function respondDeleteChildren(cx: Context, sa: IkeSa, payloads: readonly Payload[]): Answer {
+  const spis = new Map<number, number[]>();
+  for (const { protocol, spis: named } of findAll(payloads, 'D')) {
+    for (const spi of named) {
+      const child = findByPeerSpi(sa, protocol, spi);
+      if (child === undefined) {
+        cx.log('debug', `the peer deletes ${spiText(spi)}, which is no child here`, sa.connection.name);
+        continue;
+      }
+      // RFC 7296 §1.4.1: deletions that cross each other are not answered with each other.
+      const crossing = child.state === 'DELETING';
+      const successor = child.replacedBy;
+      if (successor !== undefined && !successor.sending) cx.policies.use(successor);
+      removeChild(cx, child, successor === undefined ? 'peer' : 'replaced', 'the peer deleted it');
+      if (!crossing) spis.set(protocol, [...(spis.get(protocol) ?? []), child.agreement.spiIn]);
+    }
+  }
+  return { payloads: [...spis].map(([protocol, ours]) => deletePayload(protocol, ours)) };
+}

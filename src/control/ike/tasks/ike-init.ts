@@ -1,0 +1,222 @@
+/**
+ * IKE_SA_INIT (RFC 7296 §1.2, §2.6, §2.7, §2.23), by its initiator:
+ *
+ *   HDR, [N(COOKIE),] SAi1, KEi, Ni, N(NAT_DETECTION_*)+ -->
+ *                  <-- HDR, SAr1, KEr, Nr, N(NAT_DETECTION_*)+, [CERTREQ]
+ *                   or HDR, N(COOKIE) | N(INVALID_KE_PAYLOAD): once more
+ *                   or HDR, N(error): believed only if nothing better comes
+ *
+ * The responder's half is `ike-init-respond.ts`: it works without an SA.
+ */
+import { parseSignatureHashes, signatureHashes } from '../../auth/hashes.ts';
+import { additionalMethods, checkAnswer, keMethod, offer } from '../../proposals/select.ts';
+import { EXCHANGE, NOTIFY, notifyName, TRANSFORM } from '../../wire/iana.ts';
+import { find, findAll, findNotify } from '../../wire/message.ts';
+import type { Payload } from '../../wire/payloads/index.ts';
+import { type NotifyPayload, notification } from '../../wire/payloads/notify.ts';
+import { wantsIntermediate } from '../choose.ts';
+import type { Context } from '../context.ts';
+import { enqueue } from '../exchange.ts';
+import { Failure, peerFailure } from '../failure.ts';
+import type { SealedMessage } from '../fragment.ts';
+import { keyInitial, NONCE_LENGTH } from '../keying.ts';
+import { destroy } from '../lifecycle.ts';
+import { findNat, natDetection } from '../nat.ts';
+import { errorNotify } from '../rules.ts';
+import type { IkeSa } from '../sa.ts';
+import type { Progress, Received, Task } from '../task.ts';
+import { IkeAuth } from './ike-auth.ts';
+import { IkeIntermediate } from './ike-intermediate.ts';
+
+/** Cookies and groups asked for one after the other before we give up. */
+const MAX_RETRIES = 6;
+/** A forged error must not beat the genuine answer: errors are believed after this many milliseconds. */
+const ERROR_HOLD = 1_000;
+/** NAT-T: 500 becomes 4500 (RFC 7296 §2.23). */
+const IKE_PORT = 500;
+const NAT_T_PORT = 4500;
+
+/** @returns what both sides of IKE_SA_INIT say they can do */
+export function featureNotifies(sa: Pick<IkeSa, 'connection'>): NotifyPayload[] {
+  const { connection } = sa;
+  const out: NotifyPayload[] = [];
+  if (connection.fragmentation !== 'no') out.push(notification(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED));
+  out.push(signatureHashes());
+  return out;
+}
+
+/** Remembers what the peer said it can do. */
+export function noteFeatures(sa: IkeSa, payloads: readonly Payload[]): void {
+  const has = (notify: number) => findNotify(payloads, notify) !== undefined;
+  const { peer, connection } = sa;
+  peer.fragmentation = connection.fragmentation !== 'no' && has(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED);
+  peer.childless = has(NOTIFY.CHILDLESS_IKEV2_SUPPORTED);
+  peer.intermediate = has(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED);
+  peer.ppk = has(NOTIFY.USE_PPK);
+  const hashes = findNotify(payloads, NOTIFY.SIGNATURE_HASH_ALGORITHMS);
+  if (hashes !== undefined) peer.hashes = parseSignatureHashes(hashes);
+}
+
+export class IkeInit implements Task {
+  readonly name = 'IKE_SA_INIT';
+  readonly exchange = EXCHANGE.IKE_SA_INIT;
+  readonly exclusive = true;
+  private cookie: Uint8Array | undefined;
+  private method = 0;
+  private readonly tried = new Set<number>();
+  private retries = 0;
+
+  build(cx: Context, sa: IkeSa): Payload[] {
+    const { connection } = sa;
+    sa.state = 'CONNECTING';
+    const proposals = offer(connection.proposals, new Uint8Array());
+    if (sa.handshake === undefined) this.begin(cx, sa, proposals);
+    const handshake = sa.handshake!;
+    const payloads: Payload[] = [
+      { kind: 'SA', proposals },
+      { kind: 'KE', method: this.method, data: handshake.ke!.publicValue },
+      { kind: 'NONCE', data: handshake.nonceI },
+      ...natDetection(cx.crypto, sa, sa.local, sa.remote, connection.encap),
+      ...featureNotifies(sa),
+    ];
+    if (this.cookie !== undefined) payloads.push(notification(NOTIFY.COOKIE, this.cookie));
+    if (wantsIntermediate(connection)) payloads.push(notification(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED));
+    if (connection.ppk !== undefined) payloads.push(notification(NOTIFY.USE_PPK));
+    return payloads;
+  }
+
+  sent(sa: IkeSa, { datagrams }: SealedMessage): void {
+    sa.handshake!.initRequest = datagrams[0]!;
+  }
+
+  process(cx: Context, sa: IkeSa, { message, payloads }: Received): Progress {
+    const cookie = findNotify(payloads, NOTIFY.COOKIE);
+    const otherGroup = findNotify(payloads, NOTIFY.INVALID_KE_PAYLOAD);
+    if (cookie !== undefined && find(payloads, 'SA') === undefined) return this.retry(sa, () => this.useCookie(cookie));
+    if (otherGroup !== undefined) return this.retry(sa, () => this.useGroup(cx, sa, otherGroup));
+    cx.clearTimer(sa, 'init-error');
+    this.finish(cx, sa, { message, payloads });
+    return 'done';
+  }
+
+  private begin(cx: Context, sa: IkeSa, offered: ReturnType<typeof offer>): void {
+    sa.handshake = {
+      nonceI: cx.crypto.random(NONCE_LENGTH),
+      nonceR: new Uint8Array(),
+      initRequest: new Uint8Array(),
+      initResponse: new Uint8Array(),
+      offered,
+      ke: undefined,
+      additional: [],
+      intAuthI: undefined,
+      intAuthR: undefined,
+      authMessageId: 1,
+      certRequests: [],
+    };
+    this.startKe(cx, sa, keMethod(offered[0]!.transforms));
+  }
+
+  private startKe(cx: Context, sa: IkeSa, method: number): void {
+    const exchange = cx.crypto.keyExchange(method);
+    if (exchange === undefined) throw new Failure('ERR_UNSUPPORTED', `no key exchange has the number ${method}`);
+    sa.handshake!.ke?.destroy();
+    sa.handshake!.ke = exchange.generate();
+    this.method = method;
+    this.tried.add(method);
+  }
+
+  private retry(sa: IkeSa, prepare: () => void): Progress {
+    if (++this.retries > MAX_RETRIES) {
+      throw new Failure('ERR_TOO_MANY_RETRIES', `the peer asked for another IKE_SA_INIT ${this.retries} times`);
+    }
+    prepare();
+    sa.window.restart();
+    return 'again';
+  }
+
+  private useCookie({ data }: NotifyPayload): void {
+    if (data.length === 0 || data.length > 64)
+      throw new Failure('ERR_BAD_COOKIE', `a cookie has 1 to 64 bytes, not ${data.length}`);
+    this.cookie = data;
+  }
+
+  private useGroup(cx: Context, sa: IkeSa, { data }: NotifyPayload): void {
+    const method = data.length === 2 ? (data[0]! << 8) | data[1]! : 0;
+    const offered = sa.handshake!.offered.some(({ transforms }) =>
+      transforms.some(({ type, id }) => type === TRANSFORM.KE && id === method),
+    );
+    if (!offered || this.tried.has(method)) {
+      throw new Failure(
+        'ERR_BAD_GROUP',
+        `the peer asks for key exchange method ${method}, which was not offered or just tried`,
+      );
+    }
+    cx.log('debug', `the peer wants key exchange method ${method}`, sa.connection.name);
+    this.startKe(cx, sa, method);
+  }
+
+  private finish(cx: Context, sa: IkeSa, { message, payloads }: Received): void {
+    const handshake = sa.handshake!;
+    const chosen = checkAnswer(handshake.offered, find(payloads, 'SA')!.proposals);
+    if ('refusal' in chosen) throw new Failure('ERR_BAD_PROPOSAL', chosen.refusal);
+    const ke = find(payloads, 'KE')!;
+    if (ke.method !== this.method || keMethod(chosen.transforms) !== this.method) {
+      throw new Failure('ERR_BAD_GROUP', `the peer answered with key exchange method ${ke.method}, not ${this.method}`);
+    }
+    if (message.header.spiR === 0n) throw new Failure('ERR_BAD_SPI', "the peer's IKE SPI is 0");
+    sa.spiR = message.header.spiR;
+    handshake.initResponse = message.data.slice();
+    handshake.nonceR = find(payloads, 'NONCE')!.data;
+    handshake.additional = additionalMethods(chosen.transforms);
+    noteFeatures(sa, payloads);
+    handshake.certRequests = findAll(payloads, 'CERTREQ');
+    if (handshake.additional.length > 0 && !sa.peer.intermediate) {
+      throw new Failure('ERR_BAD_PROPOSAL', 'the peer chose additional key exchanges, but has no IKE_INTERMEDIATE');
+    }
+    const secret = handshake.ke!.derive(ke.data);
+    handshake.ke!.destroy();
+    handshake.ke = undefined;
+    keyInitial(cx, sa, chosen.transforms, secret);
+    this.detectNat(cx, sa, payloads);
+    enqueue(cx, sa, handshake.additional.length > 0 ? new IkeIntermediate() : new IkeAuth());
+  }
+
+  private detectNat(cx: Context, sa: IkeSa, payloads: readonly Payload[]): void {
+    const { connection } = sa;
+    const nat = findNat(cx.crypto, sa, payloads, sa.local, sa.remote);
+    sa.natLocal = nat.supported && (nat.local || connection.encap);
+    sa.natRemote = nat.remote;
+    // RFC 4555 §3.3: with MOBIKE the change of ports is worth it without a NAT too, as one may appear.
+    if (nat.supported && (sa.udpEncapsulation || connection.mobike)) floatPorts(cx, sa);
+  }
+}
+
+/** Goes on from the ports for NAT traversal (RFC 7296 §2.23). */
+function floatPorts(cx: Context, sa: IkeSa): void {
+  const { port, portNatT } = cx.config.gateway;
+  if (sa.local.port !== port) return;
+  sa.local = { ...sa.local, port: portNatT };
+  if (sa.remote.port === IKE_PORT) sa.remote = { ...sa.remote, port: NAT_T_PORT };
+}
+
+const ADVICE: Readonly<Record<number, string>> = {
+  [NOTIFY.NO_PROPOSAL_CHOSEN]:
+    'none of our proposals suits it, or it knows no connection with this address; compare "proposals" and the addresses on both sides',
+  [NOTIFY.INVALID_SYNTAX]: 'it could not read our message',
+  [NOTIFY.INVALID_MAJOR_VERSION]: 'it speaks another version of IKE',
+  [NOTIFY.UNSUPPORTED_CRITICAL_PAYLOAD]: 'it did not know a payload of ours',
+};
+
+/**
+ * An error in answer to IKE_SA_INIT proves nothing about who sent it, so we go on waiting for a
+ * genuine answer a little longer (RFC 7296 §2.21.1).
+ * @returns whether `payloads` was such an error
+ */
+export function holdInitError(cx: Context, sa: IkeSa, payloads: readonly Payload[]): boolean {
+  const error = errorNotify(payloads);
+  if (error === undefined || error.notify === NOTIFY.INVALID_KE_PAYLOAD) return false;
+  if (sa.timers.has('init-error')) return true;
+  const failure = peerFailure(error, ADVICE[error.notify] ?? `that is notify ${notifyName(error.notify)}`);
+  cx.setTimer(sa, 'init-error', cx.now + ERROR_HOLD, () => destroy(cx, sa, 'failed', failure));
+  return true;
+}

@@ -1,0 +1,166 @@
+/**
+ * MOBIKE (RFC 4555): the initiator of the IKE SA moves it, with its children, to other addresses.
+ *
+ *   HDR, SK {N(UPDATE_SA_ADDRESSES), N(NAT_DETECTION_*)+} -->
+ *                        <-- HDR, SK {N(NAT_DETECTION_*)+}
+ *   return routability, from the side that was told:
+ *                        <-- HDR, SK {N(COOKIE2)}
+ *   HDR, SK {N(COOKIE2)} -->
+ */
+import type { Endpoint } from '../../../contract.ts';
+import { addressBytes, addressText } from '../../wire/address.ts';
+import { equalBytes } from '../../wire/bytes.ts';
+import { EXCHANGE, NOTIFY } from '../../wire/iana.ts';
+import { findAll, findNotify } from '../../wire/message.ts';
+import type { Payload } from '../../wire/payloads/index.ts';
+import { type NotifyPayload, notification } from '../../wire/payloads/notify.ts';
+import type { Context } from '../context.ts';
+import { enqueue, resend } from '../exchange.ts';
+import { because, destroy } from '../lifecycle.ts';
+import { findNat, natDetection } from '../nat.ts';
+import { errorNotify } from '../rules.ts';
+import type { IkeSa } from '../sa.ts';
+import { isUsable } from '../states.ts';
+import type { Answer, Progress, Received, Task } from '../task.ts';
+import { pathChanged } from '../upkeep.ts';
+
+/** So many addresses of a peer's are remembered. */
+const MAX_ADDRESSES = 16;
+const COOKIE2_LENGTH = 16;
+
+/** @returns our other configured addresses, for the peer to fall back on (RFC 4555 §3.4) */
+export function additionalAddresses(cx: Context, sa: IkeSa): NotifyPayload[] {
+  const others = cx.config.gateway.listen.filter((address) => address !== sa.local.address).slice(0, MAX_ADDRESSES);
+  return others.map((address) => {
+    const bytes = addressBytes(address);
+    return notification(bytes.length === 4 ? NOTIFY.ADDITIONAL_IP4_ADDRESS : NOTIFY.ADDITIONAL_IP6_ADDRESS, bytes);
+  });
+}
+
+const LISTS: readonly number[] = [NOTIFY.ADDITIONAL_IP4_ADDRESS, NOTIFY.ADDITIONAL_IP6_ADDRESS];
+
+/** Remembers the peer's other addresses, as far as they make sense. */
+export function noteAddresses(sa: IkeSa, payloads: readonly Payload[]): void {
+  sa.peerAddresses = findAll(payloads, 'N')
+    .filter(({ notify, data }) => LISTS.includes(notify) && (data.length === 4 || data.length === 16))
+    .slice(0, MAX_ADDRESSES)
+    .map(({ data }) => addressText(data));
+}
+
+/** Moves the SA and everything installed under it; counters and keys stay. */
+export function movePath(cx: Context, sa: IkeSa, local: Endpoint, remote: Endpoint): void {
+  sa.local = local;
+  sa.remote = remote;
+  for (const child of sa.children.values()) {
+    for (const key of [child.keyIn, child.keyOut]) cx.push({ type: 'move-sa', key, local, remote });
+  }
+  pathChanged(cx, sa);
+}
+
+/** Tells the peer that we send from another address (RFC 4555 §3.5). */
+export class UpdateAddresses implements Task {
+  readonly name = 'address update';
+  readonly exchange = EXCHANGE.INFORMATIONAL;
+  readonly exclusive = true;
+  private path: { readonly local: Endpoint; readonly remote: Endpoint } | undefined;
+
+  build(cx: Context, sa: IkeSa): Payload[] | undefined {
+    if (!isUsable(sa.state)) return undefined;
+    this.path = { local: sa.local, remote: sa.remote };
+    return [
+      notification(NOTIFY.UPDATE_SA_ADDRESSES),
+      ...natDetection(cx.crypto, sa, sa.local, sa.remote, sa.connection.encap),
+    ];
+  }
+
+  process(cx: Context, sa: IkeSa, { payloads }: Received): Progress {
+    const error = errorNotify(payloads);
+    if (error !== undefined) {
+      const why = because('ERR_MOBIKE', 'the peer does not accept our new address');
+      destroy(cx, sa, 'dead', why);
+      return 'done';
+    }
+    // Moved again meanwhile: the answer speaks of a path that is no more.
+    if (this.path?.local.address !== sa.local.address) return 'again';
+    const nat = findNat(cx.crypto, sa, payloads, sa.local, sa.remote);
+    if (nat.supported) {
+      sa.natLocal = nat.local || sa.connection.encap;
+      sa.natRemote = nat.remote;
+    }
+    movePath(cx, sa, sa.local, sa.remote);
+    cx.log('info', `IKE SA ${sa.id} moved to ${sa.local.address} === ${sa.remote.address}`, sa.connection.name);
+    return 'done';
+  }
+}
+
+/** Makes sure that the peer is where it says, before it can have us flood somebody else (RFC 4555 §3.7). */
+class ReturnRoutability implements Task {
+  readonly name = 'return routability check';
+  readonly exchange = EXCHANGE.INFORMATIONAL;
+  readonly exclusive = false;
+  private cookie = new Uint8Array();
+
+  build(cx: Context, sa: IkeSa): Payload[] | undefined {
+    if (!isUsable(sa.state)) return undefined;
+    this.cookie = Uint8Array.from(cx.crypto.random(COOKIE2_LENGTH));
+    return [notification(NOTIFY.COOKIE2, this.cookie)];
+  }
+
+  process(cx: Context, sa: IkeSa, { payloads }: Received): Progress {
+    const cookie = findNotify(payloads, NOTIFY.COOKIE2);
+    if (cookie !== undefined && equalBytes(cookie.data, this.cookie)) return 'done';
+    destroy(cx, sa, 'failed', because('ERR_MOBIKE', 'the peer failed the return routability check'));
+    return 'done';
+  }
+}
+
+/** This host's addresses changed: an SA whose own is gone goes on from another one. */
+export function updateAddresses(cx: Context, sa: IkeSa, addresses: readonly string[]): void {
+  if (!sa.initiator || !sa.peer.mobike || !isUsable(sa.state) || addresses.includes(sa.local.address)) return;
+  const family = sa.remote.address.includes(':');
+  const address = addresses.find((candidate) => candidate.includes(':') === family);
+  if (address === undefined) return;
+  sa.local = { ...sa.local, address };
+  // RFC 4555 §3.5: what is under way goes out again, from the new address, before anything else.
+  resend(cx, sa);
+  enqueue(cx, sa, new UpdateAddresses());
+}
+
+/** @returns the answer to a request of MOBIKE's; undefined if it was none */
+export function respondMobike(cx: Context, sa: IkeSa, { message, payloads }: Received): Answer | undefined {
+  if (!sa.peer.mobike) return undefined;
+  const cookie = findNotify(payloads, NOTIFY.COOKIE2);
+  const echo = cookie === undefined ? [] : [notification(NOTIFY.COOKIE2, cookie.data)];
+  if (findNotify(payloads, NOTIFY.UPDATE_SA_ADDRESSES) !== undefined)
+    return respondUpdate(cx, sa, { message, payloads }, echo);
+  const lists = [...LISTS, NOTIFY.NO_ADDITIONAL_ADDRESSES];
+  if (findAll(payloads, 'N').some(({ notify }) => lists.includes(notify))) {
+    noteAddresses(sa, payloads);
+    return { payloads: echo };
+  }
+  return echo.length > 0 ? { payloads: echo } : respondNatProbe(cx, sa, payloads);
+}
+
+function respondUpdate(cx: Context, sa: IkeSa, { payloads }: Received, echo: readonly Payload[]): Answer {
+  // RFC 4555 §3.1: only the original initiator decides.
+  if (sa.initiator) return { payloads: [notification(NOTIFY.UNACCEPTABLE_ADDRESSES)] };
+  const { local, remote } = sa.arrivedAt;
+  const nat = findNat(cx.crypto, sa, payloads, local, remote);
+  if (nat.supported) {
+    sa.natLocal = nat.local || sa.connection.encap;
+    sa.natRemote = nat.remote;
+  }
+  movePath(cx, sa, local, remote);
+  cx.log('info', `IKE SA ${sa.id}: the peer moved to ${remote.address}`, sa.connection.name);
+  return {
+    payloads: [...natDetection(cx.crypto, sa, local, remote, sa.connection.encap), ...echo],
+    after: () => enqueue(cx, sa, new ReturnRoutability()),
+  };
+}
+
+/** A peer behind a NAT asks what its address looks like from here (RFC 4555 §3.8). */
+function respondNatProbe(cx: Context, sa: IkeSa, payloads: readonly Payload[]): Answer | undefined {
+  if (findNotify(payloads, NOTIFY.NAT_DETECTION_SOURCE_IP) === undefined) return undefined;
+  const { local, remote } = sa.arrivedAt;
+  return { payloads: natDetection(cx.crypto, sa, local, remote, sa.connection.encap) };
+}

@@ -1,0 +1,242 @@
+/** Two or more protocol cores over an in-memory network with a clock of its own: no sockets, no waiting. */
+import type { SaCounters, SaParameters } from '../../src/contract.ts';
+import { configFromObject } from '../../src/control/config/load.ts';
+import type { Config } from '../../src/control/config/model.ts';
+import type { ConfigInput } from '../../src/control/config/schema.ts';
+import { createProvider } from '../../src/control/crypto/index.ts';
+import { IkeCore } from '../../src/control/ike/core.ts';
+import type { Effect, IkeEvent, Input, PolicyKey, SaKey } from '../../src/control/ike/effects.ts';
+
+type EffectOf<T extends Effect['type']> = Extract<Effect, { type: T }>;
+export type Datagram = EffectOf<'send'>['datagram'];
+
+interface Policy {
+  readonly parameters: EffectOf<'install-policy'>['parameters'];
+  sa: SaKey | undefined;
+}
+
+/** One gateway: a core, and what it has had its data plane do. */
+export class Node {
+  readonly core: IkeCore;
+  readonly name: string;
+  readonly events: IkeEvent[] = [];
+  readonly log: string[] = [];
+  readonly sas = new Map<SaKey, SaParameters>();
+  readonly policies = new Map<PolicyKey, Policy>();
+  readonly routes = new Set<string>();
+  readonly reserved = new Set<number>();
+  readonly counters = new Map<SaKey, SaCounters>();
+  readonly completed = new Map<number, EffectOf<'completed'>['error'] | undefined>();
+  timerAt: number | undefined;
+  private lastSpi = 0x1000;
+  private lastRequest = 0;
+
+  constructor(name: string, config: Config, options: { window?: number } = {}) {
+    this.name = name;
+    this.core = new IkeCore({
+      config,
+      ...options,
+      environment: {
+        crypto: createProvider('node'),
+        reserveSpi: () => {
+          this.reserved.add(++this.lastSpi);
+          return this.lastSpi;
+        },
+        releaseSpi: (spi) => this.reserved.delete(spi),
+        counters: (sa) => this.counters.get(sa),
+        sourceAddress: () => undefined,
+      },
+    });
+  }
+
+  nextRequest(): number {
+    return ++this.lastRequest;
+  }
+
+  /** Lines of the exchange trace: `sent IKE_AUTH 1: HDR, SK {…} -->`. */
+  get trace(): string[] {
+    return this.log.filter((line) => /^(sent|received) /.test(line));
+  }
+
+  /** The SA of a direction that a packet would use now. */
+  installed(direction: 'in' | 'out'): SaParameters[] {
+    return [...this.sas.values()].filter((parameters) => parameters.direction === direction);
+  }
+}
+
+const LATENCY = 10;
+
+export class Network {
+  now = 1_000_000;
+  readonly nodes: Node[] = [];
+  /** Datagrams on their way, in the order of their arrival. */
+  readonly wire: { readonly at: number; readonly from: Node; readonly datagram: Datagram }[] = [];
+  /** Sees every datagram that is sent: returns what arrives instead, undefined to lose it. */
+  tamper: (datagram: Datagram, from: Node) => Datagram | undefined = (datagram) => datagram;
+  /** Every datagram ever sent. */
+  readonly sent: Datagram[] = [];
+
+  add(name: string, config: ConfigInput, options?: { window?: number }): Node {
+    const node = new Node(name, configFromObject(config).config, options);
+    this.nodes.push(node);
+    return node;
+  }
+
+  feed(node: Node, input: Input): void {
+    for (const effect of node.core.handle(input, this.now)) this.perform(node, effect);
+  }
+
+  /** A command; its outcome is in `node.completed` once it is over. */
+  command(node: Node, type: 'initiate' | 'terminate' | 'rekey', name: string): number {
+    const request = node.nextRequest();
+    this.feed(node, { type, request, name });
+    return request;
+  }
+
+  /** Runs until nothing is on its way, but no longer than `limit` milliseconds. */
+  settle(limit = 5_000): void {
+    const end = this.now + limit;
+    while (this.wire.length > 0 && this.step(end));
+  }
+
+  /** Lets time pass. */
+  pass(milliseconds: number): void {
+    const end = this.now + milliseconds;
+    while (this.step(end));
+    this.now = end;
+  }
+
+  /** The next thing that happens. @returns false if nothing does before `end` */
+  private step(end: number): boolean {
+    const timer = this.nodes.filter(({ timerAt }) => timerAt !== undefined).sort((a, b) => a.timerAt! - b.timerAt!)[0];
+    const arrival = this.wire[0];
+    const at = Math.min(timer?.timerAt ?? Infinity, arrival?.at ?? Infinity);
+    if (at > end) return false;
+    this.now = Math.max(this.now, at);
+    if (arrival !== undefined && arrival.at <= at) {
+      this.wire.shift();
+      this.deliver(arrival.datagram);
+    } else {
+      timer!.timerAt = undefined;
+      this.feed(timer!, { type: 'timer' });
+    }
+    return true;
+  }
+
+  /** Hands a datagram to whoever has its destination address; its ends are seen from there. */
+  deliver({ local, remote, data }: Datagram): void {
+    const to = this.owner(remote.address);
+    if (to === undefined || data.length < 28) return;
+    this.feed(to, { type: 'datagram', datagram: { local: remote, remote: local, data } });
+  }
+
+  readonly addresses = new Map<string, Node>();
+
+  private owner(address: string): Node | undefined {
+    return this.addresses.get(address);
+  }
+
+  private perform(node: Node, effect: Effect): void {
+    switch (effect.type) {
+      case 'send': {
+        this.sent.push(effect.datagram);
+        const datagram = this.tamper(effect.datagram, node);
+        if (datagram !== undefined) this.wire.push({ at: this.now + LATENCY, from: node, datagram });
+        break;
+      }
+      case 'timer':
+        node.timerAt = effect.at;
+        break;
+      case 'install-sa': {
+        const { keys } = effect.parameters;
+        const copy = { encryption: keys.encryption.slice(), integrity: keys.integrity.slice() };
+        node.sas.set(effect.key, { ...effect.parameters, keys: copy });
+        break;
+      }
+      case 'move-sa': {
+        const parameters = node.sas.get(effect.key);
+        if (parameters) node.sas.set(effect.key, { ...parameters, local: effect.local, remote: effect.remote });
+        break;
+      }
+      case 'remove-sa':
+        node.sas.delete(effect.key);
+        break;
+      case 'install-policy':
+        node.policies.set(effect.key, { parameters: effect.parameters, sa: effect.sa });
+        break;
+      case 'set-policy-sa':
+        node.policies.get(effect.key)!.sa = effect.sa;
+        break;
+      case 'remove-policy':
+        node.policies.delete(effect.key);
+        break;
+      case 'add-route':
+        node.routes.add(effect.prefix);
+        break;
+      case 'remove-route':
+        node.routes.delete(effect.prefix);
+        break;
+      case 'log':
+        node.log.push(effect.message);
+        break;
+      case 'event':
+        node.events.push(effect.event);
+        break;
+      case 'completed':
+        node.completed.set(effect.request, effect.error);
+        break;
+    }
+  }
+}
+
+type Connection = NonNullable<NonNullable<ConfigInput['connections']>[string]>;
+type Child = NonNullable<NonNullable<Connection['children']>[string]>;
+
+export interface Sides {
+  readonly left?: Partial<Connection>;
+  readonly right?: Partial<Connection>;
+  readonly leftChild?: Partial<Child>;
+  readonly rightChild?: Partial<Child>;
+  /** More children beside `net`. */
+  readonly leftChildren?: Readonly<Record<string, Child>>;
+  readonly rightChildren?: Readonly<Record<string, Child>>;
+  readonly control?: ConfigInput['control'];
+  readonly window?: number;
+}
+
+export const LEFT = '192.0.2.1';
+export const RIGHT = '198.51.100.1';
+
+/** Two gateways with one connection and one child between them, and a secret. */
+export function pair(sides: Sides = {}): { network: Network; left: Node; right: Node } {
+  const network = new Network();
+  const proposals = ['aes128gcm16-prfsha256-x25519'];
+  const side = (here: string, there: string, own: 'left' | 'right', peer: 'left' | 'right'): ConfigInput => ({
+    ...(sides.control && { control: sides.control }),
+    connections: {
+      [peer]: {
+        local_addrs: [here],
+        remote_addrs: [there],
+        proposals,
+        mobike: false,
+        local: { auth: 'psk', id: `${own}.example.org`, secret: 'a secret of the two' },
+        remote: { auth: 'psk', id: `${peer}.example.org`, secret: 'a secret of the two' },
+        ...sides[own],
+        children: {
+          net: {
+            local_ts: [own === 'left' ? '10.1.0.0/16' : '10.2.0.0/16'],
+            remote_ts: [own === 'left' ? '10.2.0.0/16' : '10.1.0.0/16'],
+            esp_proposals: ['aes128gcm16'],
+            ...sides[`${own}Child`],
+          },
+          ...sides[`${own}Children`],
+        },
+      },
+    },
+  });
+  const options = sides.window === undefined ? undefined : { window: sides.window };
+  const left = network.add('left', side(LEFT, RIGHT, 'left', 'right'), options);
+  const right = network.add('right', side(RIGHT, LEFT, 'right', 'left'), options);
+  network.addresses.set(LEFT, left).set(RIGHT, right);
+  return { network, left, right };
+}

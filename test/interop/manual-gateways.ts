@@ -1,0 +1,111 @@
+/** Two gateways with manual SAs in the bed, and what hosts behind them do. */
+import type { ChildProcess } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { ADDRESSES, Bed, type Place, uniqueName } from '../../src/demo/bed.ts';
+import type { ManualGatewayOptions, ManualGatewayReport } from '../../src/demo/manual-gateway.ts';
+import type { PingReport } from '../../src/demo/ping.ts';
+import { packagePath } from '../../src/package-root.ts';
+
+const GATEWAY = packagePath('dist', 'src', 'demo', 'manual-gateway.js');
+const HOST = packagePath('dist', 'src', 'demo', 'host.js');
+
+/** A process that answers in lines. */
+class Speaker {
+  readonly child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(child: ChildProcess) {
+    this.child = child;
+    this.#lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  }
+
+  async line(): Promise<string> {
+    const { value, done } = await this.#lines.next();
+    if (done) throw new Error('the process has ended without a word');
+    return value;
+  }
+}
+
+export class ManualGateway extends Speaker {
+  /** @param command `report`, or `backend NAME` */
+  async ask(command = 'report'): Promise<ManualGatewayReport> {
+    this.child.stdin!.write(`${command}\n`);
+    return JSON.parse(await this.line());
+  }
+}
+
+export class ManualBed {
+  static async create(
+    options: Omit<ManualGatewayOptions, 'side'>,
+    bedOptions: Parameters<typeof Bed.create>[1] = {},
+  ): Promise<ManualBed> {
+    const bed = Bed.create(uniqueName('esman'), bedOptions);
+    const start = (side: 'A' | 'B') =>
+      new ManualGateway(
+        bed.spawn(`gateway${side}`, process.execPath, [GATEWAY, JSON.stringify({ ...options, side })], {
+          stdio: ['pipe', 'pipe', 'inherit'],
+        }),
+      );
+    const made = new ManualBed(bed, start('A'), start('B'), options.mode === 'transport');
+    try {
+      await Promise.all([made.a.line(), made.b.line()]);
+    } catch (error) {
+      await bed.remove();
+      throw error;
+    }
+    return made;
+  }
+
+  readonly bed: Bed;
+  readonly a: ManualGateway;
+  readonly b: ManualGateway;
+  readonly #transport: boolean;
+
+  private constructor(bed: Bed, a: ManualGateway, b: ManualGateway, transport: boolean) {
+    this.bed = bed;
+    this.a = a;
+    this.b = b;
+    this.#transport = transport;
+  }
+
+  /** Where traffic starts and ends; in transport mode these are the gateways. */
+  get ends(): readonly [Place, Place] {
+    return this.#transport ? ['gatewayA', 'gatewayB'] : ['hostA', 'hostB'];
+  }
+
+  address(family: 4 | 6): string {
+    return (this.#transport ? ADDRESSES.wanB : ADDRESSES.hostB)[family === 4 ? 0 : 1];
+  }
+
+  ping(family: 4 | 6, bytes: number, count = 5): Promise<PingReport> {
+    return this.#host<PingReport>(this.ends[0], 'ping', this.address(family), count, bytes, 10);
+  }
+
+  /** @returns whether what arrived is what was sent */
+  async transfer(family: 4 | 6, bytes: number): Promise<boolean> {
+    const receiver = this.#start(this.ends[1], 'tcp-receive', this.address(family), 5001, 'hash');
+    await receiver.line();
+    const sent = await this.#host<{ sha256: string }>(
+      this.ends[0],
+      'tcp-send',
+      this.address(family),
+      5001,
+      `${bytes}b`,
+    );
+    return sent.sha256 === (JSON.parse(await receiver.line()) as { sha256: string }).sha256;
+  }
+
+  remove(): Promise<void> {
+    return this.bed.remove();
+  }
+
+  #start(place: Place, ...task: readonly (string | number)[]): Speaker {
+    return new Speaker(
+      this.bed.spawn(place, process.execPath, [HOST, ...task.map(String)], { stdio: ['ignore', 'pipe', 'inherit'] }),
+    );
+  }
+
+  async #host<T>(place: Place, ...task: readonly (string | number)[]): Promise<T> {
+    return JSON.parse(await this.#start(place, ...task).line());
+  }
+}
