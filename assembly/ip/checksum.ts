@@ -62,15 +62,35 @@ function sumTail(address: usize, length: u32): u32 {
   return foldWide(sum);
 }
 
-/** @returns the sum of `length` bytes; an odd last one counts as if a zero followed */
+/**
+ * Two neighbouring words of `v`, each less 2^15, added: signed words are what one instruction takes.
+ * `unbias` puts back what is missing.
+ */
+@inline
+function addWords(lanes: v128, v: v128): v128 {
+  return i32x4.add(lanes, i32x4.dot_i16x8_s(v128.xor(v, i16x8.splat(-32768)), i16x8.splat(1)));
+}
+
+/** The sum of lanes into which `addWords` has added `blocks` blocks of eight words. */
+@inline
+function unbias(lanes: v128, blocks: u32): u32 {
+  const pairs = i64x2.add(i64x2.extend_low_i32x4_s(lanes), i64x2.extend_high_i32x4_s(lanes));
+  return foldWide(i64x2.extract_lane(pairs, 0) + i64x2.extract_lane(pairs, 1) + ((<u64>blocks << 3) << 15));
+}
+
+/** @returns the sum of `length` bytes, below 512 KiB; an odd last one counts as if a zero followed */
 export function sumBytes(address: usize, length: u32): u32 {
-  let lanes = i32x4.splat(0);
+  let a = i32x4.splat(0);
+  let b = i32x4.splat(0);
   const end = address + (length & ~15);
-  // A u32 lane takes 2^15 additions of two 16-bit words, or 512 KiB: more than a packet has.
-  for (; address < end; address += 16) {
-    lanes = i32x4.add(lanes, i32x4.extadd_pairwise_i16x8_u(v128.load(address)));
+  for (const pairsEnd = address + (length & ~63); address < pairsEnd; address += 64) {
+    a = addWords(a, v128.load(address));
+    b = addWords(b, v128.load(address, 16));
+    a = addWords(a, v128.load(address, 32));
+    b = addWords(b, v128.load(address, 48));
   }
-  return foldSum(foldLanes(lanes) + sumTail(address, length & 15));
+  for (; address < end; address += 16) a = addWords(a, v128.load(address));
+  return foldSum(unbias(i32x4.add(a, b), length >> 4) + sumTail(address, length & 15));
 }
 
 /**
@@ -92,18 +112,18 @@ export function copyAndSum(to: usize, from: usize, length: u32): u32 {
     v128.store(to, v1, 16);
     v128.store(to, v2, 32);
     v128.store(to, v3, 48);
-    a = i32x4.add(a, i32x4.extadd_pairwise_i16x8_u(v0));
-    b = i32x4.add(b, i32x4.extadd_pairwise_i16x8_u(v1));
-    a = i32x4.add(a, i32x4.extadd_pairwise_i16x8_u(v2));
-    b = i32x4.add(b, i32x4.extadd_pairwise_i16x8_u(v3));
+    a = addWords(a, v0);
+    b = addWords(b, v1);
+    a = addWords(a, v2);
+    b = addWords(b, v3);
   }
   for (; from < end; from += 16, to += 16) {
     const v = v128.load(from);
     v128.store(to, v);
-    a = i32x4.add(a, i32x4.extadd_pairwise_i16x8_u(v));
+    a = addWords(a, v);
   }
   v128.store(to, v128.load(from));
-  return foldSum(foldLanes(a) + foldLanes(b) + sumTail(from, tail));
+  return foldSum(unbias(i32x4.add(a, b), length >> 4) + sumTail(from, tail));
 }
 
 /** Copies whole blocks: up to 15 bytes behind the copy are overwritten, as many read behind the source. */
