@@ -1,10 +1,11 @@
 /** `npm run bench -- …`: measures what it has verified first, prints a table, writes JSON and pictures. */
 import { Command } from 'commander';
 import { register as crypto } from './crypto/index.ts';
+import { register as gateway } from './gateway/index.ts';
 
 const program = new Command('bench').description('Benchmarks of Espalier').showHelpAfterError();
 // One folder a benchmark; each registers its command.
-for (const register of [crypto]) register(program);
+for (const register of [crypto, gateway]) register(program);
 
 try {
   await program.parseAsync();
