@@ -27,22 +27,21 @@
  *    | after 2| column 0 (4)    | mask   | keystream of up to 15 blocks       |
  *    +--------+------+----------+--------+--------- ··· ----------------------+
  */
-import { KEY_KEY_LENGTH, KEY_STATE, PACKET_IV, PACKET_KEY, PACKET_LENGTH, PACKET_PAYLOAD } from "../layout";
-import { roundsOf } from "./aes-key";
+import { PACKET_IV, PACKET_LENGTH, PACKET_PAYLOAD } from "../layout";
 import {
   firstKey,
   lastRound,
   middleRounds,
   SET_SIZE,
+  SLICED_SIZE,
   sliceBlocks,
   sliceWords,
-  SLICED_SIZE,
   storeWords,
   unsliceBlocks,
 } from "./aes-lanes";
 import { highNibbles, ladderOutput, lookUp, lowNibbles, toTower } from "./aes-sbox";
 import { DOUBLE_T, DOUBLE_U, INVERSES, QUOTIENTS, TRIPLE_T, TRIPLE_U } from "./aes-tables.gen";
-import { storePartial } from "./bytes";
+import { xorKeystream } from "./bytes";
 
 const STREAM_COLUMN: usize = 16;
 /** The keystream block before the payload's: what masks the tag of GCM and CCM. */
@@ -53,56 +52,69 @@ export const STREAM_SIZE: u32 = 288;
 /** SETs that go through the rounds together, at most. */
 const SETS: i32 = 8;
 
-// Scratch.
-/** CONSTANTS of a SET: column 0 after round 1, everything after round 2: 20 vectors. */
-const CONSTANTS: usize = 0;
-/** Blocks or words on their way into lanes. */
-const ROWS: usize = 320;
-const COLUMNS: usize = ROWS + 256;
-/** The counter's last byte in each lane, and where each lane's keystream goes. */
-const COUNTERS: usize = COLUMNS + 64;
-const TARGETS: usize = COUNTERS + 16;
+// Scratch. First what `startCounter` notes: u32 each.
+const KEYS: usize = 0;
+const ROUNDS: usize = 4;
+const PREFIX: usize = 8;
+const FIRST: usize = 12;
 /** A list of one packet. */
-const LIST: usize = TARGETS + 64 * SETS;
-const WORK: usize = 1216;
+const LIST: usize = 16;
+/** The counter's last byte in each lane of the SET that gathers. */
+const COUNTERS: usize = 32;
+/** CONSTANTS of a SET: column 0 after round 1, then everything after round 2: 20 vectors. */
+const CONSTANTS: usize = 64;
+/** Each lane's row of the STREAM, and column, on their way into CONSTANTS. */
+const ROWS: usize = CONSTANTS + 320;
+const COLUMNS: usize = ROWS + 256;
+/** Where each lane's keystream goes, for all SETs. */
+const TARGETS: usize = COLUMNS + 64;
+const WORK: usize = TARGETS + 64 * SETS;
 /** Bytes of scratch taken by this file, a multiple of 64; STREAMs are the caller's. */
 export const COUNTER_SCRATCH_SIZE: usize = WORK + SETS * SET_SIZE;
 
 /**
- * Makes STREAMs for `count` packets of one KEY, with masks if asked for and all keystream that fills no SET.
+ * Notes what all packets to come have in common.
+ * @param keys sliced round keys
  * @param prefix the counter block's first word, as it lies in memory
  * @param first counter of the payload's first block; the mask is the block before
  */
-export function startStreams(
-  list: usize, count: i32, prefix: u32, first: i32, masked: bool, streams: usize, scratch: usize,
+export function startCounter(keys: usize, rounds: i32, prefix: u32, first: u32, scratch: usize): void {
+  store<u32>(scratch, <u32>keys, KEYS);
+  store<u32>(scratch, rounds, ROUNDS);
+  store<u32>(scratch, prefix, PREFIX);
+  store<u32>(scratch, first, FIRST);
+}
+
+/**
+ * Makes STREAMs: masks if asked for, and of the payloads, if asked for, all keystream that fills no SET.
+ */
+export function makeStreams(
+  list: usize, count: i32, masks: bool, payloads: bool, streams: usize, scratch: usize,
 ): void {
   for (let i = 0; i < count; i += 16) {
-    prepareStreams(list + (i << 2), min(count - i, 16), prefix, 0, streams + i * STREAM_SIZE, scratch);
+    prepareStreams(list + (i << 2), min(count - i, 16), 0, streams + i * STREAM_SIZE, scratch);
   }
-  const key = slicedKeys(list);
-  const rounds = keyRounds(list);
+  const first = load<u32>(scratch, FIRST);
   let lanes = 0;
   for (let i = 0; i < count; i++) {
     const stream = streams + i * STREAM_SIZE;
-    const blocks = segmentBlocks(load<u32>(load<u32>(list + (i << 2)), PACKET_LENGTH), first);
-    if (masked) lanes = addLane(stream, first - 1, stream + STREAM_MASK, lanes, key, rounds, scratch);
-    lanes = addRest(stream, first, blocks, lanes, key, rounds, scratch);
+    if (masks) lanes = addLane(stream, first - 1, stream + STREAM_MASK, lanes, scratch);
+    if (!payloads) continue;
+    const length = load<u32>(load<u32>(list + (i << 2)), PACKET_LENGTH);
+    lanes = addRest(stream, first, segmentBlocks(length, first), lanes, scratch);
   }
-  finishLanes(lanes, key, rounds, scratch);
+  finishLanes(lanes, scratch);
 }
 
 /** XORs the keystream of its STREAM, and of as many segments as there are, to a packet's payload. */
-export function cryptPayload(packet: usize, prefix: u32, first: i32, stream: usize, scratch: usize): void {
-  const list = scratch + LIST;
-  store<u32>(list, <u32>packet);
-  const key = slicedKeys(list);
-  const rounds = keyRounds(list);
+export function cryptPayload(packet: usize, stream: usize, scratch: usize): void {
   let at: usize = load<u32>(packet, PACKET_PAYLOAD);
   let left = load<u32>(packet, PACKET_LENGTH);
+  let first = load<u32>(scratch, FIRST);
   for (let high: u32 = 1; ; high++) {
     const blocks = segmentBlocks(left, first);
     const whole = blocks & ~15;
-    if (whole > 0) cryptSets(at, left, stream, first, whole >> 4, key, rounds, scratch);
+    if (whole > 0) cryptSets(at, left, stream, first, whole >> 4, scratch);
     at += whole << 4;
     left -= min(left, whole << 4);
     const rest = min(left, (blocks & 15) << 4);
@@ -111,49 +123,40 @@ export function cryptPayload(packet: usize, prefix: u32, first: i32, stream: usi
     left -= rest;
     if (left == 0) return;
     first = 0;
-    prepareStreams(list, 1, prefix, high, stream, scratch);
-    finishLanes(addRest(stream, 0, segmentBlocks(left, 0), 0, key, rounds, scratch), key, rounds, scratch);
+    store<u32>(scratch, <u32>packet, LIST);
+    prepareStreams(scratch + LIST, 1, high, stream, scratch);
+    finishLanes(addRest(stream, 0, segmentBlocks(left, 0), 0, scratch), scratch);
   }
 }
 
+/** Blocks of a payload that lie in a segment whose first counter byte is `first`. */
 @inline
-function slicedKeys(list: usize): usize {
-  return <usize>load<u32>(load<u32>(list), PACKET_KEY) + KEY_STATE;
-}
-
-@inline
-function keyRounds(list: usize): i32 {
-  return roundsOf(load<u32>(load<u32>(load<u32>(list), PACKET_KEY), KEY_KEY_LENGTH));
-}
-
-/** Blocks of a payload that lie in its first segment. */
-@inline
-function segmentBlocks(length: u32, first: i32): i32 {
-  return <i32>min<u32>((length + 15) >> 4, 256 - first);
+function segmentBlocks(length: u32, first: u32): u32 {
+  return min((length + 15) >> 4, 256 - first);
 }
 
 // ─── STREAMs ──────────────────────────────────────────────────────────────────────────────────
 
 /** The first two rounds of what is the same in segment `high`, for up to 16 packets at once. */
-function prepareStreams(list: usize, count: i32, prefix: u32, high: u32, streams: usize, scratch: usize): void {
-  const key = slicedKeys(list);
+function prepareStreams(list: usize, count: i32, high: u32, streams: usize, scratch: usize): void {
+  const keys: usize = load<u32>(scratch, KEYS);
   const rows = scratch + ROWS;
   const set = scratch + WORK;
-  const other = set + SLICED_SIZE;
+  const words = set + SLICED_SIZE;
   for (let lane = 0; lane < count; lane++) {
     const row = rows + (lane << 4);
-    store<u32>(row, prefix);
+    store<u32>(row, load<u32>(scratch, PREFIX));
     store<u64>(row, load<u64>(load<u32>(load<u32>(list + (lane << 2)), PACKET_IV)), 4);
     store<u32>(row, bswap<u32>(high << 8), 12);
   }
-  sliceBlocks(rows, other, set);
-  firstKey(set, key);
+  sliceBlocks(rows, words, set);
+  firstKey(set, keys);
   v128.store(set, i64x2.splat(0), 240);
-  middleRounds(set, 1, key + SLICED_SIZE, 1);
+  middleRounds(set, 1, keys + SLICED_SIZE, 1);
   storeWords(scratch + COLUMNS, v128.load(set), v128.load(set, 16), v128.load(set, 32), v128.load(set, 48));
   for (let row: u32 = 0; row < 64; row += 16) v128.store(set + row, i64x2.splat(0));
-  middleRounds(set, 1, key + 2 * SLICED_SIZE, 1);
-  unsliceBlocks(set, other, rows);
+  middleRounds(set, 1, keys + 2 * SLICED_SIZE, 1);
+  unsliceBlocks(set, words, rows);
   for (let lane = 0; lane < count; lane++) {
     const stream = streams + lane * STREAM_SIZE;
     v128.store(stream, v128.load(rows + (lane << 4)));
@@ -165,14 +168,14 @@ function prepareStreams(list: usize, count: i32, prefix: u32, high: u32, streams
  * Rounds 0 to 2 of a SET of counters.
  * @param counters the counter's last byte in each lane
  */
-function enterSet(set: usize, counters: v128, key: usize, constants: usize): void {
+function enterSet(set: usize, counters: v128, scratch: usize): void {
   const inverses = v128.load(INVERSES);
   const quotients = v128.load(QUOTIENTS);
   const doubleU = v128.load(DOUBLE_U);
   const doubleT = v128.load(DOUBLE_T);
   const tripleU = v128.load(TRIPLE_U);
   const tripleT = v128.load(TRIPLE_T);
-  const x = v128.xor(toTower(counters), v128.load(key, 240));
+  const x = v128.xor(toTower(counters), v128.load(load<u32>(scratch, KEYS), 240));
   const i = highNibbles(x);
   const k = lowNibbles(x);
   const j = v128.xor(i, k);
@@ -182,8 +185,8 @@ function enterSet(set: usize, counters: v128, key: usize, constants: usize): voi
   const double = v128.xor(lookUp(doubleU, io), lookUp(doubleT, jo));
   const triple = v128.xor(lookUp(tripleU, io), lookUp(tripleT, jo));
   const single = v128.xor(double, triple);
-  const column = constants;
-  const after2 = constants + 64;
+  const column = scratch + CONSTANTS;
+  const after2 = column + 64;
   for (let row: u32 = 0; row < 4; row++) {
     // Row r of column 0 came from byte 15 with the factors 1, 1, 3, 2 and goes to column −r.
     const byte15 = row == 2 ? triple : row == 3 ? double : single;
@@ -212,95 +215,79 @@ function addConstant(set: usize, constants: usize, at: usize, x: v128): void {
 
 /** Rounds 3 to the last of `sets` SETs. Blocks lie at the start of each. */
 @inline
-function finishSets(sets: i32, key: usize, rounds: i32, scratch: usize): void {
-  middleRounds(scratch + WORK, sets, key + 3 * SLICED_SIZE, rounds - 3);
-  lastRound(scratch + WORK, sets, key + rounds * SLICED_SIZE);
+function finishSets(sets: i32, scratch: usize): void {
+  const keys: usize = load<u32>(scratch, KEYS);
+  const rounds = load<i32>(scratch, ROUNDS);
+  middleRounds(scratch + WORK, sets, keys + 3 * SLICED_SIZE, rounds - 3);
+  lastRound(scratch + WORK, sets, keys + rounds * SLICED_SIZE);
 }
 
 // ─── SETs of one packet ───────────────────────────────────────────────────────────────────────
 
-/** Keystream for `sets` times 256 bytes of payload, of which the last may not be whole. */
-function cryptSets(
-  at: usize, length: u32, stream: usize, counter: i32, sets: i32, key: usize, rounds: i32, scratch: usize,
-): void {
+/** XORs keystream to `sets` times 256 bytes of payload, of which the last may not be whole. */
+function cryptSets(at: usize, length: u32, stream: usize, counter: u32, sets: i32, scratch: usize): void {
   const constants = scratch + CONSTANTS;
-  for (let row: u32 = 0; row < 4; row++) {
+  for (let row: usize = 0; row < 4; row++) {
     v128.store(constants + (row << 4), v128.load8_splat(stream + row, STREAM_COLUMN));
   }
   for (let j: usize = 0; j < 16; j++) v128.store(constants + (j << 4), v128.load8_splat(stream + j), 64);
-  while (sets > 0) {
+  for (; sets > 0; sets -= SETS) {
     const taken = min(sets, SETS);
     for (let set = 0; set < taken; set++, counter += 16) {
       const counters = i8x16.add(i8x16.splat(<i8>counter), i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-      enterSet(scratch + WORK + set * SET_SIZE, counters, key, constants);
+      enterSet(scratch + WORK + set * SET_SIZE, counters, scratch);
     }
-    finishSets(taken, key, rounds, scratch);
+    finishSets(taken, scratch);
     for (let set = 0; set < taken; set++) {
       const bytes = min<u32>(length, 256);
       xorKeystream(at, scratch + WORK + set * SET_SIZE, bytes);
       at += bytes;
       length -= bytes;
     }
-    sets -= taken;
   }
-}
-
-@inline
-function xorKeystream(at: usize, keystream: usize, length: u32): void {
-  for (; length >= 16; length -= 16, at += 16, keystream += 16) {
-    v128.store(at, v128.xor(v128.load(at), v128.load(keystream)));
-  }
-  if (length > 0) storePartial(at, v128.xor(v128.load(at), v128.load(keystream)), length);
 }
 
 // ─── SETs of several packets ──────────────────────────────────────────────────────────────────
 
 /** Lanes for the last blocks of a segment, which fill no SET. @returns lanes in use */
-function addRest(
-  stream: usize, first: i32, blocks: i32, lanes: i32, key: usize, rounds: i32, scratch: usize,
-): i32 {
+function addRest(stream: usize, first: u32, blocks: u32, lanes: i32, scratch: usize): i32 {
   let target = stream + STREAM_REST;
   for (let block = blocks & ~15; block < blocks; block++, target += 16) {
-    lanes = addLane(stream, first + block, target, lanes, key, rounds, scratch);
+    lanes = addLane(stream, first + block, target, lanes, scratch);
   }
   return lanes;
 }
 
 /** One more lane, whose keystream block will go to `target`. @returns lanes in use */
-function addLane(
-  stream: usize, counter: i32, target: usize, lanes: i32, key: usize, rounds: i32, scratch: usize,
-): i32 {
+function addLane(stream: usize, counter: u32, target: usize, lanes: i32, scratch: usize): i32 {
   const lane = lanes & 15;
   v128.store(scratch + ROWS + (lane << 4), v128.load(stream));
   store<u32>(scratch + COLUMNS + (lane << 2), load<u32>(stream, STREAM_COLUMN));
   store<u8>(scratch + COUNTERS + lane, counter);
   store<u32>(scratch + TARGETS + (lanes << 2), <u32>target);
-  lanes++;
-  if (lane != 15) return lanes;
-  enterMixedSet(lanes - 1, key, scratch);
-  if (lanes != SETS << 4) return lanes;
-  scatter(lanes, key, rounds, scratch);
+  if (lane == 15) enterMixedSet(lanes >> 4, scratch);
+  if (++lanes != SETS << 4) return lanes;
+  scatter(lanes, scratch);
   return 0;
 }
 
 /** Computes what has gathered in lanes. */
-function finishLanes(lanes: i32, key: usize, rounds: i32, scratch: usize): void {
-  if (lanes == 0) return;
-  if (lanes & 15) enterMixedSet(lanes, key, scratch);
-  scatter(lanes, key, rounds, scratch);
+function finishLanes(lanes: i32, scratch: usize): void {
+  if (lanes & 15) enterMixedSet(lanes >> 4, scratch);
+  if (lanes > 0) scatter(lanes, scratch);
 }
 
-@inline
-function enterMixedSet(lane: i32, key: usize, scratch: usize): void {
-  const set = scratch + WORK + (lane >> 4) * SET_SIZE;
+function enterMixedSet(index: i32, scratch: usize): void {
+  const set = scratch + WORK + index * SET_SIZE;
   const constants = scratch + CONSTANTS;
   sliceWords(scratch + COLUMNS, constants);
   sliceBlocks(scratch + ROWS, set + SLICED_SIZE, constants + 64);
-  enterSet(set, v128.load(scratch + COUNTERS), key, constants);
+  enterSet(set, v128.load(scratch + COUNTERS), scratch);
 }
 
-function scatter(lanes: i32, key: usize, rounds: i32, scratch: usize): void {
-  finishSets((lanes + 15) >> 4, key, rounds, scratch);
+/** Runs the SETs and takes each lane's keystream block to its target. */
+function scatter(lanes: i32, scratch: usize): void {
+  finishSets((lanes + 15) >> 4, scratch);
   for (let lane = 0; lane < lanes; lane++) {
     const block = scratch + WORK + (lane >> 4) * SET_SIZE + ((lane & 15) << 4);
     v128.store(load<u32>(scratch + TARGETS + (lane << 2)), v128.load(block));

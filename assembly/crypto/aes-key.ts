@@ -38,3 +38,23 @@ export function expandKey(key: usize, length: u32, roundKeys: usize): void {
 function subWord(word: u32): u32 {
   return i32x4.extract_lane(subBytes(i32x4.splat(word)), 0);
 }
+
+/** FIPS 197 §5.3.3 for a round key: MixColumns of x_q + 4(x_q + x_{q+2}). */
+export function inverseMixColumns(x: v128): v128 {
+  const opposite = i8x16.shuffle(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+  return mixColumns(v128.xor(x, double(double(v128.xor(x, opposite)))));
+}
+
+/** FIPS 197 §5.1.3: with t the sum of a column, out_q = x_q + t + 2(x_q + x_{q+1}). */
+@inline
+function mixColumns(x: v128): v128 {
+  const next = i8x16.shuffle(x, x, 1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12);
+  const pairs = v128.xor(x, next);
+  const sums = v128.xor(pairs, i8x16.shuffle(pairs, pairs, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+  return v128.xor(v128.xor(x, sums), double(pairs));
+}
+
+@inline
+function double(x: v128): v128 {
+  return v128.xor(i8x16.add(x, x), v128.and(i8x16.shr_s(x, 7), i8x16.splat(0x1b)));
+}

@@ -177,22 +177,34 @@ export function firstKey(state: usize, key: usize): void {
 
 /** The last round, which has no MixColumns, and the way back from vectors to blocks, in the order of lanes. */
 export function lastRound(state: usize, sets: i32, key: usize): void {
+  substituteLast(state, sets, SET_SIZE, key, SBOX_U, SBOX_T, 1);
+}
+
+/**
+ * A last round of either direction, from the tower to blocks.
+ * @param u address of the S-box's output tables, @param t the other one
+ * @param shift columns that a row moves further than the row above it: 1, or 3 for InvShiftRows
+ */
+export function substituteLast(state: usize, sets: i32, size: u32, key: usize, u: usize, t: usize, shift: usize): void {
   const mask = v128.load(NIBBLE_MASK);
   const inverses = v128.load(INVERSES);
   const quotients = v128.load(QUOTIENTS);
-  const u = v128.load(SBOX_U);
-  const t = v128.load(SBOX_T);
-  const end = state + sets * SET_SIZE;
-  for (let set = state; set < end; set += SET_SIZE) {
-    const words = set + DOUBLES;
+  const tableU = v128.load(u);
+  const tableT = v128.load(t);
+  const end = state + sets * size;
+  for (let set = state; set < end; set += size) {
+    const words = set + SLICED_SIZE;
     for (let column: usize = 0; column < 4; column++) {
       const keys = key + (column << 6);
+      const b1 = set + (((column + shift) & 3) << 6);
+      const b2 = set + (((column + 2) & 3) << 6);
+      const b3 = set + (((column + 3 * shift) & 3) << 6);
       storeWords(
         words + (column << 6),
-        v128.xor(substitute(set + shifted(column, 0), mask, inverses, quotients, u, t), v128.load(keys)),
-        v128.xor(substitute(set + shifted(column, 1), mask, inverses, quotients, u, t), v128.load(keys, 16)),
-        v128.xor(substitute(set + shifted(column, 2), mask, inverses, quotients, u, t), v128.load(keys, 32)),
-        v128.xor(substitute(set + shifted(column, 3), mask, inverses, quotients, u, t), v128.load(keys, 48)),
+        v128.xor(substitute(v128.load(set + (column << 6)), mask, inverses, quotients, tableU, tableT), v128.load(keys)),
+        v128.xor(substitute(v128.load(b1, 16), mask, inverses, quotients, tableU, tableT), v128.load(keys, 16)),
+        v128.xor(substitute(v128.load(b2, 32), mask, inverses, quotients, tableU, tableT), v128.load(keys, 32)),
+        v128.xor(substitute(v128.load(b3, 48), mask, inverses, quotients, tableU, tableT), v128.load(keys, 48)),
       );
     }
     wordsToBlocks(words, set);
@@ -201,8 +213,7 @@ export function lastRound(state: usize, sets: i32, key: usize): void {
 
 /** SubBytes from the tower to bytes, without 0x63. */
 @inline
-function substitute(from: usize, mask: v128, inverses: v128, quotients: v128, u: v128, t: v128): v128 {
-  const x = v128.load(from);
+function substitute(x: v128, mask: v128, inverses: v128, quotients: v128, u: v128, t: v128): v128 {
   const k = v128.and(x, mask);
   const i = v128.and(i16x8.shr_u(x, 4), mask);
   const j = v128.xor(i, k);

@@ -4,7 +4,17 @@
  * Constant time by construction: a look-up is a swizzle, never a load at a secret address.
  * Derivation: scripts/generate-aes-tables.mjs.
  */
-import { AFFINE, INPUT_HIGH, INPUT_LOW, INVERSES, QUOTIENTS, SBOX_T, SBOX_U } from "./aes-tables.gen";
+import {
+  AFFINE,
+  INPUT_HIGH,
+  INPUT_INVERSE_HIGH,
+  INPUT_INVERSE_LOW,
+  INPUT_LOW,
+  INVERSES,
+  QUOTIENTS,
+  SBOX_T,
+  SBOX_U,
+} from "./aes-tables.gen";
 
 /**
  * table[index] for sixteen indices that are 0–15, or ≥ 128 for 0: where both builds agree.
@@ -48,4 +58,11 @@ export function subBytes(x: v128): v128 {
   const u = lookUp(v128.load(SBOX_U), ladderOutput(inverses, i, j, ak));
   const t = lookUp(v128.load(SBOX_T), ladderOutput(inverses, j, i, ak));
   return v128.xor(v128.xor(u, t), v128.load(AFFINE));
+}
+
+/** From bytes to tower(A⁻¹(x)), where the inverse cipher's ladder starts. */
+@inline
+export function toInverseTower(x: v128): v128 {
+  const low = lookUp(v128.load(INPUT_INVERSE_LOW), lowNibbles(x));
+  return v128.xor(low, lookUp(v128.load(INPUT_INVERSE_HIGH), highNibbles(x)));
 }

@@ -35,3 +35,11 @@ export function storePartial(address: usize, x: v128, length: u32): void {
   }
   if (length & 1) store<i8>(address, i8x16.extract_lane_s(x, 0));
 }
+
+/** XORs `length` bytes of keystream to `at` and writes no other byte. */
+export function xorKeystream(at: usize, keystream: usize, length: u32): void {
+  for (; length >= 16; length -= 16, at += 16, keystream += 16) {
+    v128.store(at, v128.xor(v128.load(at), v128.load(keystream)));
+  }
+  if (length > 0) storePartial(at, v128.xor(v128.load(at), v128.load(keystream)), length);
+}

@@ -2,8 +2,11 @@
  * The registry: which IANA number is which cipher. A cipher joins here and nowhere else; the
  * contract of its functions is in suite.ts.
  */
-import { CRYPTO_SCRATCH_SIZE, PACKET_LENGTH } from "../layout";
-import { gcmOpen, gcmSeal, gcmSetup, gcmStateLength } from "./gcm";
+import { CRYPTO_SCRATCH_SIZE, PACKET_AAD_LENGTH, PACKET_LENGTH } from "../layout";
+import { cbcOpen, cbcSeal, cbcSetup, cbcStateLength } from "./aes-cbc";
+import { CCM_AAD_LIMIT, ccmRun, ccmSetup, ccmStateLength } from "./aes-ccm";
+import { ctrRun, ctrSetup, ctrStateLength } from "./aes-ctr";
+import { gcmRun, gcmSetup, gcmStateLength, gmacAhRun, gmacRun, gmacSetup } from "./gcm";
 import { chachaOpen, chachaSeal, chachaStateLength } from "./chacha20poly1305";
 import { GROUPING_SIZE } from "./grouping";
 import { SHA1, SHA256, SHA384, SHA512 } from "./hash";
@@ -48,78 +51,85 @@ export function isCombined(encr: u32, integ: u32): bool {
   return integ == INTEG_NONE;
 }
 
+/** Does the cipher authenticate what it encrypts? */
+@inline
+export function isAead(encr: u32): bool {
+  return encr >= ENCR_AES_CCM_8 && encr <= ENCR_CHACHA20_POLY1305;
+}
+
 /** Can one call take packets of different KEYs? Every lane then loads its own key. */
 @inline
-export function mixesKeys(encr: u32): bool {
-  return encr == ENCR_NONE || encr == ENCR_NULL || encr == ENCR_CHACHA20_POLY1305;
+export function mixesKeys(encr: u32, integ: u32): bool {
+  return (encr == ENCR_NONE && !isGmac(integ)) || encr == ENCR_NULL || encr == ENCR_CHACHA20_POLY1305;
 }
 
 /** Does the cipher profit from a list sorted by length, short packets first? */
 @inline
 export function wantsOrder(encr: u32): bool {
-  return encr >= ENCR_AES_GCM_8 && encr <= ENCR_CHACHA20_POLY1305;
+  return encr != ENCR_NONE && encr != ENCR_NULL;
 }
 
-/** Can the cipher process this packet's LENGTH at all? */
+/** Can the cipher process this packet at all? */
 @inline
 export function acceptsLength(encr: u32, packet: usize): bool {
-  return encr != ENCR_AES_CBC || (load<u32>(packet, PACKET_LENGTH) & 15) == 0;
+  if (encr == ENCR_AES_CBC) return (load<u32>(packet, PACKET_LENGTH) & 15) == 0;
+  return !isCcm(encr) || load<u32>(packet, PACKET_AAD_LENGTH) < CCM_AAD_LIMIT;
+}
+
+@inline
+function isGcm(encr: u32): bool {
+  return encr >= ENCR_AES_GCM_8 && encr <= ENCR_AES_GCM_16;
+}
+
+@inline
+function isCcm(encr: u32): bool {
+  return encr >= ENCR_AES_CCM_8 && encr <= ENCR_AES_CCM_16;
+}
+
+@inline
+function isGmac(integ: u32): bool {
+  return integ >= INTEG_AES_128_GMAC && integ <= INTEG_AES_256_GMAC;
 }
 
 // ─── Encryption and combined modes ────────────────────────────────────────────────────────────
 
 /** @returns bytes of STATE, a multiple of 64, or UNKNOWN_SUITE */
 export function cipherStateLength(encr: u32, keyLength: u32): u32 {
-  switch (encr) {
-    case ENCR_NONE:
-    case ENCR_NULL:
-      return 0;
-    case ENCR_AES_GCM_8:
-    case ENCR_AES_GCM_12:
-    case ENCR_AES_GCM_16:
-      return gcmStateLength(keyLength);
-    case ENCR_CHACHA20_POLY1305:
-      return chachaStateLength();
-    default:
-      return UNKNOWN_SUITE;
-  }
+  if (encr == ENCR_NONE || encr == ENCR_NULL) return 0;
+  if (encr == ENCR_CHACHA20_POLY1305) return chachaStateLength();
+  if (keyLength != 16 && keyLength != 24 && keyLength != 32) return UNKNOWN_SUITE;
+  if (isGcm(encr) || encr == ENCR_NULL_AUTH_AES_GMAC) return gcmStateLength(keyLength);
+  if (isCcm(encr)) return ccmStateLength(keyLength);
+  if (encr == ENCR_AES_CTR) return ctrStateLength(keyLength);
+  if (encr == ENCR_AES_CBC) return cbcStateLength(keyLength);
+  return UNKNOWN_SUITE;
 }
 
 export function cipherSetup(encr: u32, key: usize, scratch: usize): void {
-  switch (encr) {
-    case ENCR_AES_GCM_8:
-    case ENCR_AES_GCM_12:
-    case ENCR_AES_GCM_16:
-      return gcmSetup(key, scratch);
-  }
+  if (isGcm(encr) || encr == ENCR_NULL_AUTH_AES_GMAC) gcmSetup(key, scratch);
+  else if (isCcm(encr)) ccmSetup(key, scratch);
+  else if (encr == ENCR_AES_CTR) ctrSetup(key, scratch);
+  else if (encr == ENCR_AES_CBC) cbcSetup(key, scratch);
 }
 
 export function cipherSeal(encr: u32, list: usize, count: i32, scratch: usize): void {
-  switch (encr) {
-    case ENCR_NONE:
-    case ENCR_NULL:
-      return acceptAll(list, count);
-    case ENCR_AES_GCM_8:
-    case ENCR_AES_GCM_12:
-    case ENCR_AES_GCM_16:
-      return gcmSeal(list, count, scratch);
-    case ENCR_CHACHA20_POLY1305:
-      return chachaSeal(list, count, scratch);
-  }
+  if (encr == ENCR_CHACHA20_POLY1305) chachaSeal(list, count, scratch);
+  else if (isGcm(encr)) gcmRun(list, count, scratch, true);
+  else if (isCcm(encr)) ccmRun(list, count, scratch, true);
+  else if (encr == ENCR_NULL_AUTH_AES_GMAC) gmacRun(list, count, scratch, true);
+  else if (encr == ENCR_AES_CTR) ctrRun(list, count, scratch);
+  else if (encr == ENCR_AES_CBC) cbcSeal(list, count, scratch);
+  else acceptAll(list, count);
 }
 
 export function cipherOpen(encr: u32, list: usize, count: i32, scratch: usize): void {
-  switch (encr) {
-    case ENCR_NONE:
-    case ENCR_NULL:
-      return acceptAll(list, count);
-    case ENCR_AES_GCM_8:
-    case ENCR_AES_GCM_12:
-    case ENCR_AES_GCM_16:
-      return gcmOpen(list, count, scratch);
-    case ENCR_CHACHA20_POLY1305:
-      return chachaOpen(list, count, scratch);
-  }
+  if (encr == ENCR_CHACHA20_POLY1305) chachaOpen(list, count, scratch);
+  else if (isGcm(encr)) gcmRun(list, count, scratch, false);
+  else if (isCcm(encr)) ccmRun(list, count, scratch, false);
+  else if (encr == ENCR_NULL_AUTH_AES_GMAC) gmacRun(list, count, scratch, false);
+  else if (encr == ENCR_AES_CTR) ctrRun(list, count, scratch);
+  else if (encr == ENCR_AES_CBC) cbcOpen(list, count, scratch);
+  else acceptAll(list, count);
 }
 
 function acceptAll(list: usize, count: i32): void {
@@ -144,9 +154,16 @@ function hashOf(integ: u32): u32 {
   }
 }
 
-/** @returns bytes of STATE, a multiple of 64, or UNKNOWN_SUITE */
-export function integStateLength(integ: u32): u32 {
+/** Bytes of GMAC's key, by INTEG number. */
+@inline
+function gmacKeyLength(integ: u32): u32 {
+  return 16 + ((integ - INTEG_AES_128_GMAC) << 3);
+}
+
+/** @returns bytes of STATE, a multiple of 64, or UNKNOWN_SUITE; GMAC is for AH alone (RFC 4543 §4) */
+export function integStateLength(encr: u32, integ: u32): u32 {
   if (integ == INTEG_NONE) return 0;
+  if (isGmac(integ)) return encr == ENCR_NONE ? gcmStateLength(gmacKeyLength(integ)) : UNKNOWN_SUITE;
   return hashOf(integ) != 0 ? HMAC_STATE_SIZE : UNKNOWN_SUITE;
 }
 
@@ -154,14 +171,17 @@ export function integStateLength(integ: u32): u32 {
 export function integSetup(integ: u32, key: usize, offset: u32, scratch: usize): void {
   const hash = hashOf(integ);
   if (hash != 0) hmacSetup(hash, key, key + offset, scratch);
+  else if (isGmac(integ)) gmacSetup(key, scratch);
 }
 
 /** Writes each packet's ICV. */
 export function integSeal(integ: u32, list: usize, count: i32, offset: u32, scratch: usize): void {
-  hmacRun(hashOf(integ), list, count, offset, scratch, true);
+  if (isGmac(integ)) gmacAhRun(list, count, scratch, true);
+  else hmacRun(hashOf(integ), list, count, offset, scratch, true);
 }
 
 /** Verifies each packet's ICV and sets its STATUS; zeroes what fails. */
 export function integOpen(integ: u32, list: usize, count: i32, offset: u32, scratch: usize): void {
-  hmacRun(hashOf(integ), list, count, offset, scratch, false);
+  if (isGmac(integ)) gmacAhRun(list, count, scratch, false);
+  else hmacRun(hashOf(integ), list, count, offset, scratch, false);
 }

@@ -1,33 +1,55 @@
 /**
- * AES-GCM for ESP (RFC 4106; NIST SP 800-38D).
+ * AES-GCM for ESP (RFC 4106; NIST SP 800-38D), and AES-GMAC (RFC 4543), which encrypts nothing.
  *
  *  STATE: | sliced round keys (2816, 3328 or 3840) | GHASH tables (8192) |
  *  nonce: | salt (4) | explicit IV (8) | counter (4, big-endian): 1 masks the tag, 2 … the payload |
+ *
+ * What is hashed (SP 800-38D §7.1): AAD, padded; ciphertext, padded; their lengths in bits.
+ *
+ *     GCM           AAD = SPI, sequence number            ciphertext = PAYLOAD
+ *     GMAC in ESP   AAD = SPI, sequence number, IV, PAYLOAD                (RFC 4543 §3.3)
+ *     GMAC in AH    AAD = what AH covers, and SEQ_HI if FLAG_ESN           (RFC 4543 §4)
  */
 import {
   KEY_ICV_LENGTH,
+  KEY_INTEG_KEY,
+  KEY_INTEG_KEY_LENGTH,
   KEY_KEY,
   KEY_KEY_LENGTH,
   KEY_SALT,
   KEY_STATE,
   PACKET_AAD,
   PACKET_AAD_LENGTH,
+  PACKET_FLAG_ESN,
+  PACKET_FLAGS,
   PACKET_ICV,
+  PACKET_IV,
   PACKET_KEY,
   PACKET_LENGTH,
   PACKET_PAYLOAD,
+  PACKET_SEQ_HI,
 } from "../layout";
-import { COUNTER_SCRATCH_SIZE, cryptPayload, STREAM_MASK, STREAM_SIZE, startStreams } from "./aes-counter";
-import { encryptZero, sliceKeys, slicedKeysSize } from "./aes-lanes";
+import { COUNTER_SCRATCH_SIZE, cryptPayload, makeStreams, STREAM_MASK, STREAM_SIZE, startCounter } from "./aes-counter";
+import { roundsOf } from "./aes-key";
+import { encryptZero, slicedKeysSize, sliceKeys } from "./aes-lanes";
 import { storePartial } from "./bytes";
 import { expandHashKey, GHASH_TABLES_SIZE, HASH_SCRATCH_SIZE, hashBlock, hashPadded } from "./ghash";
 import { accept, icvDifference, rejectIcv } from "./verdict";
 
+/** What a run does to a packet. */
+type Mode = u32;
+const GCM: Mode = 0;
+const GMAC_ESP: Mode = 1;
+const GMAC_AH: Mode = 2;
+
 /** Packets in work at a time. */
 const CHUNK: i32 = 32;
-const FIRST_COUNTER: i32 = 2;
+const FIRST_COUNTER: u32 = 2;
+
 // Scratch, behind aes-counter's.
 const TAG: usize = COUNTER_SCRATCH_SIZE;
+/** Where GMAC joins parts of its message. */
+const JOINT: usize = TAG + 16;
 const NIBBLES: usize = TAG + 64;
 const STREAMS: usize = NIBBLES + HASH_SCRATCH_SIZE;
 
@@ -38,65 +60,128 @@ export function gcmStateLength(keyLength: u32): u32 {
 
 /** Slices the round keys and makes the tables of H = E(K, 0). */
 export function gcmSetup(key: usize, scratch: usize): void {
-  const keyLength = load<u32>(key, KEY_KEY_LENGTH);
+  setup(key, key + KEY_KEY, load<u32>(key, KEY_KEY_LENGTH), scratch);
+}
+
+/** The same for GMAC in AH, whose key is INTEG_KEY. */
+export function gmacSetup(key: usize, scratch: usize): void {
+  setup(key, key + KEY_INTEG_KEY, load<u32>(key, KEY_INTEG_KEY_LENGTH), scratch);
+}
+
+function setup(key: usize, from: usize, keyLength: u32, scratch: usize): void {
   const keys = key + KEY_STATE;
-  sliceKeys(key + KEY_KEY, keyLength, keys, scratch);
-  expandHashKey(hashTables(key), encryptZero(keys, keyLength, scratch), scratch);
+  sliceKeys(from, keyLength, keys, scratch);
+  expandHashKey(keys + slicedKeysSize(keyLength), encryptZero(keys, keyLength, scratch), scratch);
 }
 
-@inline
-function hashTables(key: usize): usize {
-  return key + KEY_STATE + slicedKeysSize(load<u32>(key, KEY_KEY_LENGTH));
+/** Seals or opens `count` packets of one KEY, given as an array of descriptor addresses. */
+export function gcmRun(list: usize, count: i32, scratch: usize, seal: bool): void {
+  run(GCM, KEY_KEY_LENGTH, list, count, scratch, seal);
 }
 
-/** Seals `count` packets of one KEY, given as an array of descriptor addresses. */
-export function gcmSeal(list: usize, count: i32, scratch: usize): void {
-  runChunks(list, count, scratch, true);
+/** ENCR_NULL_AUTH_AES_GMAC. */
+export function gmacRun(list: usize, count: i32, scratch: usize, seal: bool): void {
+  run(GMAC_ESP, KEY_KEY_LENGTH, list, count, scratch, seal);
 }
 
-/** Opens `count` packets of one KEY, given as an array of descriptor addresses. */
-export function gcmOpen(list: usize, count: i32, scratch: usize): void {
-  runChunks(list, count, scratch, false);
+/** AUTH_AES_128_GMAC and its siblings. */
+export function gmacAhRun(list: usize, count: i32, scratch: usize, seal: bool): void {
+  run(GMAC_AH, KEY_INTEG_KEY_LENGTH, list, count, scratch, seal);
 }
 
-function runChunks(list: usize, count: i32, scratch: usize, seal: bool): void {
+/** @param lengthField where the KEY has the length of its AES key */
+function run(mode: Mode, lengthField: usize, list: usize, count: i32, scratch: usize, seal: bool): void {
   const key: usize = load<u32>(load<u32>(list), PACKET_KEY);
-  const salt = load<u32>(key, KEY_SALT);
-  const icvLength = load<u32>(key, KEY_ICV_LENGTH);
-  const tables = hashTables(key);
-  const streams = scratch + STREAMS;
+  const keyLength = load<u32>(key + lengthField);
+  const keys = key + KEY_STATE;
+  const tables = keys + slicedKeysSize(keyLength);
+  startCounter(keys, roundsOf(keyLength), load<u32>(key, KEY_SALT), FIRST_COUNTER, scratch);
   for (let from = 0; from < count; from += CHUNK) {
-    const chunk = list + (from << 2);
-    const size = min(count - from, CHUNK);
-    startStreams(chunk, size, salt, FIRST_COUNTER, true, streams, scratch);
-    for (let i = 0; i < size; i++) {
-      const packet: usize = load<u32>(chunk + (i << 2));
-      const stream = streams + i * STREAM_SIZE;
-      const mask = v128.load(stream, STREAM_MASK);
-      const icv: usize = load<u32>(packet, PACKET_ICV);
-      if (seal) {
-        cryptPayload(packet, salt, FIRST_COUNTER, stream, scratch);
-        storePartial(icv, v128.xor(mask, hashPacket(packet, tables, scratch + NIBBLES)), icvLength);
-      } else {
-        v128.store(scratch + TAG, v128.xor(mask, hashPacket(packet, tables, scratch + NIBBLES)));
-        if (icvDifference(scratch + TAG, icv, icvLength) != 0) {
-          rejectIcv(packet);
-          continue;
-        }
-        cryptPayload(packet, salt, FIRST_COUNTER, stream, scratch);
-      }
-      accept(packet);
-    }
+    runChunk(mode, list + (from << 2), min(count - from, CHUNK), tables, load<u32>(key, KEY_ICV_LENGTH), scratch, seal);
   }
+  // Keystream and streams would decrypt; tags and nibbles tell of H.
   memory.fill(scratch, 0, STREAMS + <u32>min(count, CHUNK) * STREAM_SIZE);
 }
 
-/** GHASH of AAD, ciphertext and both lengths in bits (SP 800-38D §7.1). */
-function hashPacket(packet: usize, tables: usize, nibbles: usize): v128 {
+function runChunk(
+  mode: Mode, list: usize, count: i32, tables: usize, icvLength: u32, scratch: usize, seal: bool,
+): void {
+  const streams = scratch + STREAMS;
+  makeStreams(list, count, true, mode == GCM, streams, scratch);
+  for (let i = 0; i < count; i++) {
+    const packet: usize = load<u32>(list + (i << 2));
+    const stream = streams + i * STREAM_SIZE;
+    const mask = v128.load(stream, STREAM_MASK);
+    const icv: usize = load<u32>(packet, PACKET_ICV);
+    if (seal) {
+      if (mode == GCM) cryptPayload(packet, stream, scratch);
+      storePartial(icv, v128.xor(mask, hashPacket(mode, packet, tables, scratch)), icvLength);
+    } else {
+      v128.store(scratch + TAG, v128.xor(mask, hashPacket(mode, packet, tables, scratch)));
+      if (icvDifference(scratch + TAG, icv, icvLength) != 0) {
+        rejectIcv(packet);
+        continue;
+      }
+      if (mode == GCM) cryptPayload(packet, stream, scratch);
+    }
+    accept(packet);
+  }
+}
+
+/** GHASH of a packet's AAD, ciphertext and lengths. */
+function hashPacket(mode: Mode, packet: usize, tables: usize, scratch: usize): v128 {
   const aadLength = load<u32>(packet, PACKET_AAD_LENGTH);
   const length = load<u32>(packet, PACKET_LENGTH);
+  if (mode != GCM) return hashJoined(mode, packet, aadLength, length, tables, scratch);
+  const nibbles = scratch + NIBBLES;
   let y = hashPadded(tables, i64x2.splat(0), load<u32>(packet, PACKET_AAD), aadLength, nibbles);
   y = hashPadded(tables, y, load<u32>(packet, PACKET_PAYLOAD), length, nibbles);
+  return hashLengths(tables, y, aadLength, length, nibbles);
+}
+
+@inline
+function hashLengths(tables: usize, y: v128, aadLength: u32, length: u32, nibbles: usize): v128 {
   const lengths = i64x2.replace_lane(i64x2.splat(bswap<u64>(<u64>aadLength << 3)), 1, bswap<u64>(<u64>length << 3));
   return hashBlock(tables, v128.xor(y, lengths), nibbles);
+}
+
+/**
+ * GHASH of one AAD that lies in parts. Blocks across a boundary are put together in JOINT:
+ *
+ *     AAD        | IV (ESP) | PAYLOAD                  | SEQ_HI (AH, ESN)
+ *     in place | JOINT       | in place         | JOINT
+ */
+function hashJoined(mode: Mode, packet: usize, aadLength: u32, length: u32, tables: usize, scratch: usize): v128 {
+  const nibbles = scratch + NIBBLES;
+  const joint = scratch + JOINT;
+  let at: usize = load<u32>(packet, PACKET_AAD);
+  let y = hashPadded(tables, i64x2.splat(0), at, aadLength & ~15, nibbles);
+  let joined = aadLength & 15;
+  memory.copy(joint, at + (aadLength & ~15), joined);
+  let total = aadLength + length;
+  if (mode == GMAC_ESP) {
+    store<u64>(joint + joined, load<u64>(load<u32>(packet, PACKET_IV)));
+    joined += 8;
+    total += 8;
+  }
+  at = load<u32>(packet, PACKET_PAYLOAD);
+  const borrowed = min(length, (0 - joined) & 15);
+  memory.copy(joint + joined, at, borrowed);
+  joined += borrowed;
+  at += borrowed;
+  length -= borrowed;
+  // Either JOINT is whole blocks now, or there is no payload left.
+  if (length > 0) {
+    y = hashPadded(tables, y, joint, joined, nibbles);
+    y = hashPadded(tables, y, at, length & ~15, nibbles);
+    joined = length & 15;
+    memory.copy(joint, at + (length & ~15), joined);
+  }
+  if (mode == GMAC_AH && load<u32>(packet, PACKET_FLAGS) & PACKET_FLAG_ESN) {
+    store<u32>(joint + joined, bswap<u32>(load<u32>(packet, PACKET_SEQ_HI)));
+    joined += 4;
+    total += 4;
+  }
+  y = hashPadded(tables, y, joint, joined, nibbles);
+  return hashLengths(tables, y, total, 0, nibbles);
 }

@@ -87,11 +87,11 @@ function timesX(p: v128): v128 {
 
 /** GHASH of `length` bytes, zero-padded to whole blocks, onto `y`. */
 export function hashPadded(tables: usize, y: v128, data: usize, length: u32, nibbles: usize): v128 {
-  const whole = length & ~15;
-  for (let end = data + whole; data < end; ) {
-    const blocks = min<u32>((end - data) >> 4, GHASH_BLOCKS);
+  for (let left = length >> 4; left > 0; ) {
+    const blocks = min(left, GHASH_BLOCKS);
     y = hashBlocks(tables, y, data, blocks, nibbles);
     data += blocks << 4;
+    left -= blocks;
   }
   const rest = length & 15;
   return rest == 0 ? y : hashBlock(tables, v128.xor(y, loadPartial(data, rest)), nibbles);

@@ -94,7 +94,7 @@ function groupToken(key: u32): u32 {
   const encr = load<u32>(key, KEY_ENCR);
   const integ = load<u32>(key, KEY_INTEG);
   // A suite's token lies below any KEY's address (they start behind STATIC_END) and is never 0.
-  return mixesKeys(encr) ? 1 + (encr << 8) + integ : key;
+  return mixesKeys(encr, integ) ? 1 + (encr << 8) + integ : key;
 }
 
 @inline

@@ -34,6 +34,7 @@ import {
   integSeal,
   integSetup,
   integStateLength,
+  isAead,
   isCombined,
   UNKNOWN_SUITE,
   wantsOrder,
@@ -48,10 +49,14 @@ export function initialiseCrypto(address: usize): void {
   scratch = address;
 }
 
-/** @returns bytes of STATE, a multiple of 64, or UNKNOWN_SUITE */
+/**
+ * Nothing goes without integrity, and nothing is authenticated twice (RFC 8221 §5, §6).
+ * @returns bytes of STATE, a multiple of 64, or UNKNOWN_SUITE
+ */
 export function keyStateLength(encr: u32, keyLength: u32, integ: u32): u32 {
+  if (isAead(encr) != isCombined(encr, integ)) return UNKNOWN_SUITE;
   const cipher = cipherStateLength(encr, keyLength);
-  const integrity = integStateLength(integ);
+  const integrity = integStateLength(encr, integ);
   if (cipher == UNKNOWN_SUITE || integrity == UNKNOWN_SUITE) return UNKNOWN_SUITE;
   return cipher + integrity;
 }
@@ -91,6 +96,7 @@ function runGroup(list: usize, count: i32, seal: bool): void {
   const integ = load<u32>(key, KEY_INTEG);
   const work = scratch + GROUPING_SIZE;
   count = dropBadLengths(encr, list, count);
+  if (count == 0) return;
   if (count > 1 && wantsOrder(encr)) orderByLength(list, count, scratch);
   if (isCombined(encr, integ)) {
     if (seal) cipherSeal(encr, list, count, work);

@@ -1,6 +1,6 @@
 /** Every suite of ESP once more, by node:crypto: what the kernel has to agree with. */
 import { type CipherCCMTypes, type CipherGCMTypes, createCipheriv, createHmac } from 'node:crypto';
-import { type CipherSuite, ENCR, INTEG, suiteLengths } from '../../src/algorithms.ts';
+import { type CipherSuite, ENCR, INTEG, integrity, suiteLengths } from '../../src/algorithms.ts';
 import type { SuiteKeys } from './laboratory.ts';
 
 export interface ReferencePacket {
@@ -30,14 +30,16 @@ export function referenceSeal(suite: CipherSuite, keys: SuiteKeys, packet: Refer
   const key = keys.key ?? NONE;
   const nonce = Buffer.concat([keys.salt ?? NONE, packet.iv]);
   if (suite.integ === INTEG.NONE) return combined(suite, key, nonce, packet, lengths.icv);
+  const high = Buffer.alloc(packet.sequenceHigh === undefined ? 0 : 4);
+  if (packet.sequenceHigh !== undefined) high.writeUInt32BE(packet.sequenceHigh);
+  if (integrity(suite.integ)?.ivLength) {
+    // AH with GMAC (RFC 4543 §4): all of it is AAD.
+    const aad = Buffer.concat([packet.aad, packet.payload, high]);
+    return { payload: packet.payload, icv: gmac(keys.integKey ?? NONE, nonce, aad, lengths.icv) };
+  }
   const payload = encrypted(suite, key, nonce, packet.payload);
   const hmac = createHmac(HASHES[suite.integ]!, keys.integKey ?? NONE);
-  hmac.update(packet.aad).update(payload);
-  if (packet.sequenceHigh !== undefined) {
-    const high = Buffer.alloc(4);
-    high.writeUInt32BE(packet.sequenceHigh);
-    hmac.update(high);
-  }
+  hmac.update(packet.aad).update(payload).update(high);
   return { payload, icv: hmac.digest().subarray(0, lengths.icv) };
 }
 
@@ -49,15 +51,20 @@ function combined(
   authTagLength: number,
 ): ReferenceSealed {
   if (suite.encr === ENCR.NULL_AUTH_AES_GMAC) {
-    const cipher = createCipheriv(`aes-${suite.keyBits}-gcm` as CipherGCMTypes, key, nonce, { authTagLength });
-    cipher.setAAD(Buffer.concat([aad, nonce.subarray(4), payload]));
-    cipher.final();
-    return { payload, icv: cipher.getAuthTag() };
+    // RFC 4543 §3.3
+    return { payload, icv: gmac(key, nonce, Buffer.concat([aad, nonce.subarray(4), payload]), authTagLength) };
   }
   const cipher = createCipheriv(combinedName(suite) as CipherCCMTypes, key, nonce, { authTagLength });
   cipher.setAAD(aad, { plaintextLength: payload.length });
   const sealed = Buffer.concat([cipher.update(payload), cipher.final()]);
   return { payload: sealed, icv: cipher.getAuthTag() };
+}
+
+function gmac(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, authTagLength: number): Uint8Array {
+  const cipher = createCipheriv(`aes-${key.length * 8}-gcm` as CipherGCMTypes, key, nonce, { authTagLength });
+  cipher.setAAD(aad);
+  cipher.final();
+  return cipher.getAuthTag();
 }
 
 function combinedName({ encr, keyBits }: CipherSuite): string {

@@ -1,0 +1,44 @@
+/**
+ * AES-CTR for ESP (RFC 3686): the counter starts at 1 and there is no mask; an integrity algorithm
+ * does the rest.
+ *
+ *  STATE: | sliced round keys (2816, 3328 or 3840) |
+ */
+import { KEY_KEY, KEY_KEY_LENGTH, KEY_SALT, KEY_STATE, PACKET_KEY } from "../layout";
+import { COUNTER_SCRATCH_SIZE, cryptPayload, makeStreams, STREAM_SIZE, startCounter } from "./aes-counter";
+import { roundsOf } from "./aes-key";
+import { slicedKeysSize, sliceKeys } from "./aes-lanes";
+import { accept } from "./verdict";
+
+/** Packets in work at a time. */
+const CHUNK: i32 = 32;
+const FIRST_COUNTER: u32 = 1;
+const STREAMS: usize = COUNTER_SCRATCH_SIZE;
+
+/** @returns bytes of STATE */
+export function ctrStateLength(keyLength: u32): u32 {
+  return slicedKeysSize(keyLength);
+}
+
+export function ctrSetup(key: usize, scratch: usize): void {
+  sliceKeys(key + KEY_KEY, load<u32>(key, KEY_KEY_LENGTH), key + KEY_STATE, scratch);
+}
+
+/** Encrypts or decrypts, which is the same, `count` packets of one KEY. */
+export function ctrRun(list: usize, count: i32, scratch: usize): void {
+  if (count == 0) return;
+  const key: usize = load<u32>(load<u32>(list), PACKET_KEY);
+  const rounds = roundsOf(load<u32>(key, KEY_KEY_LENGTH));
+  startCounter(key + KEY_STATE, rounds, load<u32>(key, KEY_SALT), FIRST_COUNTER, scratch);
+  for (let from = 0; from < count; from += CHUNK) {
+    const chunk = list + (from << 2);
+    const size = min(count - from, CHUNK);
+    makeStreams(chunk, size, false, true, scratch + STREAMS, scratch);
+    for (let i = 0; i < size; i++) {
+      const packet: usize = load<u32>(chunk + (i << 2));
+      cryptPayload(packet, scratch + STREAMS + i * STREAM_SIZE, scratch);
+      accept(packet);
+    }
+  }
+  memory.fill(scratch, 0, STREAMS + <u32>min(count, CHUNK) * STREAM_SIZE);
+}
