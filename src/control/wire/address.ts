@@ -13,11 +13,8 @@ const badAddress = (text: string, why: string): EspalierError =>
  * @throws EspalierError `ERR_ADDRESS` for anything but dotted-quad IPv4 or IPv6 without a zone
  */
 export function addressBytes(text: string): Uint8Array {
-  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return Uint8Array.from(ipaddr.IPv4.parse(text).toByteArray());
-  if (text.includes(':') && !text.includes('%') && ipaddr.IPv6.isValid(text)) {
-    return Uint8Array.from(ipaddr.IPv6.parse(text).toByteArray());
-  }
-  throw badAddress(text, 'is not an IP address');
+  if (!isAddress(text)) throw badAddress(text, 'is not an IP address');
+  return Uint8Array.from(ipaddr.parse(text).toByteArray());
 }
 
 /** @param bytes 4 or 16 of them @returns `192.0.2.1` or RFC 5952's `2001:db8::1` */
@@ -26,9 +23,10 @@ export const addressText = (bytes: Uint8Array): string => ipaddr.fromByteArray(A
 /** @returns the address as this project compares it: RFC 5952, lower case */
 export const canonicalAddress = (text: string): string => addressText(addressBytes(text));
 
-/** @returns whether `text` is one IP address */
+/** @returns whether `text` is one IP address, as `addressBytes` takes it */
 export function isAddress(text: string): boolean {
-  return ipaddr.IPv4.isValidFourPartDecimal(text) || (text.includes(':') && ipaddr.IPv6.isValid(text));
+  const isIpv6 = text.includes(':') && !text.includes('%') && ipaddr.IPv6.isValid(text);
+  return isIpv6 || ipaddr.IPv4.isValidFourPartDecimal(text);
 }
 
 /** @returns below 0, 0 or above 0, as `Array.sort` wants it; IPv4 comes before IPv6 */
