@@ -35,7 +35,7 @@ export function copyExtensions(arena: usize, slot: u32, to: usize): u32 {
   let copied: u32 = 0;
   for (let at = controls; at + CMSG_DATA <= end; ) {
     const size = <usize>load<u64>(at);
-    if (size < CMSG_DATA || at + size > end) break;
+    if (size < CMSG_DATA || size > end - at) break;
     const protocol = protocolOf(at);
     if (protocol >= 0) {
       if (copied == 0) Extensions.first = protocol;

@@ -74,7 +74,7 @@ export function readSlot(arena: usize, slot: u32): bool {
 function readControls(local: usize, at: usize, end: usize): void {
   while (at + CMSG_DATA <= end) {
     const length = <usize>load<u64>(at);
-    if (length < CMSG_DATA || at + length > end) return;
+    if (length < CMSG_DATA || length > end - at) return;
     const level = load<u32>(at, CMSG_LEVEL);
     const type = load<u32>(at, CMSG_TYPE);
     if (level == SOL_UDP) {

@@ -183,6 +183,17 @@ export class Receiver {
     words[message + 14] = data.length;
   }
 
+  /** Fills a slot with control messages just as they are given. */
+  layRaw(slot: number, data: Uint8Array, control: Uint8Array, controlLength: number): void {
+    const { bytes, words } = this.memory;
+    bytes.set(data, this.arena + A.IN_SLOTS + slot * A.SLOT_SIZE + A.IN_SLOT_DATA);
+    bytes.set(control, this.arena + A.IN_CONTROLS + slot * A.IN_CONTROL_SIZE);
+    const message = (this.arena + A.IN_MESSAGES + slot * A.MMSGHDR_SIZE) >>> 2;
+    words[message + 10] = controlLength;
+    words[message + 11] = 0;
+    words[message + 14] = data.length;
+  }
+
   #frame(index: number): Frame {
     const frame = this.arena + A.IN_FRAMES + index * A.FRAME_SIZE;
     const first = this.word(frame + A.FRAME_IOVECS);
