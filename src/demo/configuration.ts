@@ -43,7 +43,8 @@ export function configuration(local: Side, remote: Side, secret: string, gateway
       [CONNECTION]: {
         local_addrs: [local.address],
         remote_addrs: [remote.address],
-        ...(ike !== undefined && { remote_port: ike }),
+        // Ports of one's own speak NAT traversal's form from the first message on: nothing has to move.
+        ...(natTraversal !== undefined && { local_port: natTraversal, remote_port: natTraversal }),
         proposals: ['aes128gcm16-prfsha256-x25519'],
         encap: true,
         local: { auth: 'psk', id: local.id, secret },

@@ -4,6 +4,7 @@ import { createLink, type Link } from '../dataplane/io/link.ts';
 import { addressOf, receive, write } from '../dataplane/io/syscalls.ts';
 import { Watch } from '../dataplane/io/watch.ts';
 import { Gateway } from '../gateway.ts';
+import { createLogger } from '../observe/log.ts';
 import { ADDRESSES } from './bed.ts';
 import { CHILD, configuration, newSecret, SIDES, type Side } from './configuration.ts';
 import type { DemoPlan } from './namespaces.ts';
@@ -53,7 +54,10 @@ export async function demoInProcess(plan: DemoPlan): Promise<DemoMeasurements> {
   const start = (local: Side, remote: Side, link: Link, socket: string) =>
     Gateway.start(configuration(local, remote, secret, { backend: plan.backend, socket, ports: PORTS }), {
       device: { kind: 'descriptors', descriptors: link.device, mtu: MTU },
+      logger,
     });
+  // Standard output is the report's.
+  const logger = createLogger({ level: 'warn', format: 'text', stream: process.stderr });
   plan.progress('starting a gateway on either side');
   const gateways = [
     await start(a, b, links[0], `${plan.directory}/a.sock`),
