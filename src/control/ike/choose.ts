@@ -1,5 +1,4 @@
 /** Which connection a peer is meant by: first by addresses (IKE_SA_INIT), then by identities (IKE_AUTH). */
-import { isIPv4 } from 'node:net';
 import { acceptsIdentity, type IdentityBytes, matchIdentity } from '../auth/identity.ts';
 import type { ConnectionConfig } from '../config/model.ts';
 import { addressBytes, compareAddresses, isAddress, parseRange } from '../wire/address.ts';
@@ -61,7 +60,7 @@ export const peerAddress = ({ remoteAddrs }: ConnectionConfig): string | undefin
 
 /** @returns the configured local address of the peer's family */
 export function ownAddress({ localAddrs }: ConnectionConfig, peer: string): string | undefined {
-  return localAddrs.find((address) => isAddress(address) && isIPv4(address) === isIPv4(peer));
+  return localAddrs.find((address) => isAddress(address) && address.includes(':') === peer.includes(':'));
 }
 
 /** @returns whether any proposal of the connection has additional key exchanges (RFC 9370) */
