@@ -1,6 +1,6 @@
 /**
- * The little DER (ITU-T X.690) that identities and signatures need; certificates as a whole are parsed by
- * @peculiar/x509. Strict: definite, minimal lengths only, so every value has one encoding.
+ * The DER (ITU-T X.690) that names, certificates and signatures need. Strict: definite, minimal
+ * lengths only, so every value has one encoding.
  */
 import { EspalierError } from '../../errors.ts';
 import { concat } from '../wire/bytes.ts';
