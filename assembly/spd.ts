@@ -34,6 +34,9 @@ const BUCKETS: u32 = ARENA_FLOWS_SIZE / 128;
  */
 let generationSeen: u32 = 0;
 
+/** One bit of 64 for the flow of the last packet looked up; packets without ports share theirs. */
+export let flowBit: u64 = 1;
+
 /** Is what the last look-up found still in force, and so what was read from it? */
 @inline
 export function isCurrent(): bool {
@@ -49,6 +52,7 @@ export function lookUpPolicy(arena: usize, inbound: bool): usize {
   const generation = generationAtRest();
   generationSeen = generation;
   const spd: usize = load<u32>(HEADER_BASE + (inbound ? HEADER_SPD_IN : HEADER_SPD_OUT));
+  flowBit = 1;
   if (spd == 0) return 0;
   // Without ports there is no flow to speak of, and fragments without them are a case of their own.
   if (Ip.sourcePort == OPAQUE_PORT) return classify(spd, inbound);
@@ -56,6 +60,7 @@ export function lookUpPolicy(arena: usize, inbound: bool): usize {
   const ports = Ip.sourcePort | (Ip.destinationPort << 16);
   let hash = mix(<u64>kind << 32 | ports, Ip.sourceLow ^ rotl<u64>(Ip.sourceHigh, 32));
   hash = mix(hash, Ip.destinationLow ^ rotl<u64>(Ip.destinationHigh, 32));
+  flowBit = <u64>1 << (hash >>> 58);
   const entry = arena + ARENA_FLOWS + <usize>((<u32>hash ^ <u32>(hash >>> 32)) % BUCKETS) * 2 * FLOW_SIZE;
   if (isFlow(entry, generation, kind, ports)) return load<u32>(entry, FLOW_POLICY);
   if (isFlow(entry + FLOW_SIZE, generation, kind, ports)) return load<u32>(entry + FLOW_SIZE, FLOW_POLICY);

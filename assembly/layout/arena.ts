@@ -185,8 +185,14 @@ export const OUT_IOVECS = OUT_EXTRAS + MAX_PACKETS * OUT_EXTRA_SIZE;
 /** RUNs: what outboundPrepare notes for outboundFinish, one per message. */
 export const OUT_RUNS = OUT_IOVECS + MAX_PACKETS * 16;
 export const OUT_RUN_SIZE = 32;
+/** PIECEs: where the bytes of RUNs lie. */
+export const OUT_PIECES = OUT_RUNS + MAX_PACKETS * OUT_RUN_SIZE;
+export const OUT_PIECE_SIZE = 16;
+/** RUNs that still grow, see assembly/outbound/batch.ts. */
+export const OUT_GROWING = OUT_PIECES + MAX_PACKETS * OUT_PIECE_SIZE;
+export const OUT_GROWING_SIZE = 256;
 /** ICMP errors for the senders behind us, FRAMEs and their bytes. */
-export const OUT_REPLY_FRAMES = OUT_RUNS + MAX_PACKETS * OUT_RUN_SIZE;
+export const OUT_REPLY_FRAMES = OUT_GROWING + OUT_GROWING_SIZE;
 export const OUT_REPLIES_MAX = 64;
 export const OUT_REPLY_SIZE = 1408;
 export const OUT_REPLY_IOVECS = OUT_REPLY_FRAMES + OUT_REPLIES_MAX * 8;

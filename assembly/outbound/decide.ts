@@ -3,7 +3,8 @@ import { classify, POLICY_UNKNOWN } from "../classifier";
 import { isIcmpError, parseQuoted } from "../ip/icmp";
 import { Ip, parseIp } from "../ip/packet";
 import { HEADER_BASE, HEADER_SPD_OUT, POLICY_ACTION, POLICY_SA } from "../layout/records";
-import { isCurrent, lookUpPolicy } from "../spd";
+import { flowBit, isCurrent, lookUpPolicy } from "../spd";
+import { Batch } from "./batch";
 
 /** The policy, 0 for none or POLICY_UNKNOWN; what it says, and the address of its SA. */
 export class Decision {
@@ -23,6 +24,7 @@ export function decide(arena: usize): void {
     }
   } while (!isCurrent());
   Decision.policy = policy;
+  Batch.flow = flowBit;
 }
 
 /**

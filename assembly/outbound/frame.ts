@@ -33,7 +33,7 @@ import {
 } from "../layout/records";
 import { countSa, isExpired, reportExpiry } from "../sad";
 import { countPolicy } from "../spd";
-import { hasRoom, isEmpty } from "./batch";
+import { hasRoom, isEmpty, mustWait } from "./batch";
 import { decide, Decision } from "./decide";
 import { completeChecksum, countFragments, emitFragments } from "./fragment";
 import { replyTooBig } from "./reply";
@@ -132,6 +132,7 @@ function protect(arena: usize, policy: usize, sa: usize): u32 {
     replyTooBig(arena, mtu);
     return OutTooBig;
   }
+  if (mustWait(Wrap.route, Frame.packets)) return NO_ROOM;
   if (!roomForFrame()) return isEmpty() ? XfrmOutError : NO_ROOM;
   if (!takeSequence(arena, sa, Frame.packets)) return XfrmOutStateSeqError;
   countSa(arena, sa, Frame.packets, Ip.length);

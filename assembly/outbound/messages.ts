@@ -11,8 +11,8 @@
  *
  *     struct cmsghdr: | cmsg_len (u64) | cmsg_level | cmsg_type | data, padded to 8 |
  */
-import { countDrop, countDrops } from "../arena";
-import { OutSendError, XfrmOutStateProtoError } from "../drops";
+import { countDrops } from "../arena";
+import { XfrmOutStateProtoError } from "../drops";
 import { PACKET_SIZE, PACKET_STATUS, STATUS_OK } from "../layout";
 import {
   ARENA_LANE_COUNTS,
@@ -33,7 +33,20 @@ import {
 } from "../layout/arena";
 import { HEADER_ABSOLUTE, HEADER_BASE, SA_LOCAL, SA_REMOTE } from "../layout/records";
 import { addFragments } from "./outer-fragments";
-import { Batch, RUN_ALONE, RUN_COUNT, RUN_LENGTH, RUN_PACKET, RUN_PACKETS, RUN_ROUTE, RUN_SA, RUN_SEGMENT, RUN_START } from "./batch";
+import {
+  Batch,
+  PIECE_LENGTH,
+  PIECE_NEXT,
+  PIECE_PACKET,
+  PIECE_START,
+  RUN_ALONE,
+  RUN_COUNT,
+  RUN_FIRST,
+  RUN_PIECES,
+  RUN_ROUTE,
+  RUN_SA,
+  RUN_SEGMENT,
+} from "./batch";
 
 const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
@@ -53,7 +66,7 @@ let absolute: u64 = 0;
 /** Where the next control message goes. */
 let control: usize = 0;
 
-/** Where extras and iovecs of the next message go. */
+/** Where the next message's extras go, and the next iovec. */
 let extra: usize = 0;
 let iovec: usize = 0;
 
@@ -67,44 +80,63 @@ export function layOutMessages(arena: usize): u32 {
     const lane = load<u32>(run, RUN_ROUTE) & 255;
     if (!isSealed(run)) countDrops(arena, XfrmOutStateProtoError, load<u32>(run, RUN_COUNT));
     else if ((load<u32>(run, RUN_ROUTE) & RUN_ALONE) && lane >= <u32>LANE_RAW4) addFragments(arena, run, lane);
-    else addMessage(arena, run, lane, load<u32>(run, RUN_START), load<u32>(run, RUN_LENGTH));
+    else {
+      for (let piece: usize = load<u32>(run, RUN_FIRST); piece != 0; piece = load<u32>(piece, PIECE_NEXT)) {
+        addBytes(load<u32>(piece, PIECE_START), load<u32>(piece, PIECE_LENGTH));
+      }
+      addMessage(arena, run, lane, load<u32>(run, RUN_PIECES));
+    }
   }
   return <u32>(extra - arena - OUT_EXTRAS) / OUT_EXTRA_SIZE;
 }
 
 /** Nothing leaves that a backend did not seal. */
 function isSealed(run: usize): bool {
-  let packet: usize = load<u32>(run, RUN_PACKET);
-  for (const end = packet + load<u32>(run, RUN_PACKETS) * PACKET_SIZE; packet < end; packet += PACKET_SIZE) {
-    if (load<u32>(packet, PACKET_STATUS) != STATUS_OK) return false;
+  const segment = load<u32>(run, RUN_SEGMENT);
+  for (let piece: usize = load<u32>(run, RUN_FIRST); piece != 0; piece = load<u32>(piece, PIECE_NEXT)) {
+    let packet: usize = load<u32>(piece, PIECE_PACKET);
+    if (packet == 0) continue;
+    const packets = (load<u32>(piece, PIECE_LENGTH) + segment - 1) / segment;
+    for (const end = packet + packets * PACKET_SIZE; packet < end; packet += PACKET_SIZE) {
+      if (load<u32>(packet, PACKET_STATUS) != STATUS_OK) return false;
+    }
   }
   return true;
 }
 
-/** One message for the run, with `length` bytes from `start` on. */
-export function addMessage(arena: usize, run: usize, lane: u32, start: u32, length: u32): void {
-  const count = arena + ARENA_LANE_COUNTS + (lane << 2);
-  const index = load<u32>(count);
-  // A run makes one message, unless it is fragmented: only then can there be too many.
-  if (extra == arena + OUT_EXTRAS + MAX_PACKETS * OUT_EXTRA_SIZE) return countDrop(arena, OutSendError);
-  store<u32>(count, index + 1);
-  const message = arena + OUT_MESSAGES + lane * LANE_STRIDE + index * MMSGHDR_SIZE;
+/** Is there room for one more message and its iovec? A run makes one, unless it is fragmented. */
+@inline
+export function hasMessageRoom(arena: usize): bool {
+  return extra < arena + OUT_EXTRAS + MAX_PACKETS * OUT_EXTRA_SIZE && iovec < arena + OUT_IOVECS + MAX_PACKETS * 16;
+}
+
+/** Appends an iovec to those of the next message. */
+@inline
+export function addBytes(start: u32, length: u32): void {
   store<u64>(iovec, absolute + start);
   store<u64>(iovec, length, 8);
+  iovec += 16;
+}
+
+/** One message for the run, of the last `count` iovecs. */
+export function addMessage(arena: usize, run: usize, lane: u32, count: u32): void {
+  const counter = arena + ARENA_LANE_COUNTS + (lane << 2);
+  const index = load<u32>(counter);
+  store<u32>(counter, index + 1);
+  const message = arena + OUT_MESSAGES + lane * LANE_STRIDE + index * MMSGHDR_SIZE;
   const nameLength = writeName(extra, run, lane);
   control = extra + OUT_EXTRA_CONTROL;
   if (lane < <u32>LANE_RAW4) writeControls(run, lane);
   const controlLength = control - extra - OUT_EXTRA_CONTROL;
   store<u64>(message, absolute + extra);
   store<u64>(message, nameLength, 8);
-  store<u64>(message, absolute + iovec, 16);
-  store<u64>(message, 1, 24);
+  store<u64>(message, absolute + iovec - (count << 4), 16);
+  store<u64>(message, count, 24);
   store<u64>(message, controlLength != 0 ? absolute + extra + OUT_EXTRA_CONTROL : 0, 32);
   store<u64>(message, controlLength, 40);
   store<u64>(message, 0, 48);
   store<u64>(message, 0, 56);
   extra += OUT_EXTRA_SIZE;
-  iovec += 16;
 }
 
 /** Copies the peer's address, or the destination of a packet that has none. @returns its length */
@@ -115,7 +147,7 @@ function writeName(name: usize, run: usize, lane: u32): u32 {
     v128.store(name, v128.load(sa, SA_REMOTE + 16), 16);
     return lane == LANE_UDP6 || lane == LANE_RAW6 ? SOCKADDR_IN6 : SOCKADDR_IN;
   }
-  const ip: usize = load<u32>(run, RUN_START);
+  const ip: usize = load<u32>(load<u32>(run, RUN_FIRST), PIECE_START);
   v128.store(name, i64x2.splat(0));
   v128.store(name, i64x2.splat(0), 16);
   if (lane == LANE_RAW4) {

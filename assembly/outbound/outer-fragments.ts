@@ -9,15 +9,15 @@ import { IPV6_HEADER } from "../ip/packet";
 import { IPPROTO_FRAGMENT } from "../ip/protocols";
 import { LANE_RAW4 } from "../layout/arena";
 import { SA_PATH_MTU } from "../layout/records";
-import { Batch, RUN_LENGTH, RUN_SA, RUN_START } from "./batch";
-import { addMessage } from "./messages";
+import { Batch, PIECE_START, RUN_FIRST, RUN_LENGTH, RUN_SA } from "./batch";
+import { addBytes, addMessage, hasMessageRoom } from "./messages";
 
 const FRAGMENT_HEADER: u32 = 8;
 const MORE_FRAGMENTS: u32 = 0x2000;
 
 /** Sends the run's one packet as fragments of the SA's path MTU, written behind the batch's output. */
 export function addFragments(arena: usize, run: usize, lane: u32): void {
-  const packet: usize = load<u32>(run, RUN_START);
+  const packet: usize = load<u32>(load<u32>(run, RUN_FIRST), PIECE_START);
   const mtu = load<u32>(<usize>load<u32>(run, RUN_SA), SA_PATH_MTU);
   const version: u32 = lane == LANE_RAW4 ? 4 : 6;
   const header = version == 4 ? (<u32>load<u8>(packet) & 15) << 2 : IPV6_HEADER;
@@ -29,13 +29,14 @@ export function addFragments(arena: usize, run: usize, lane: u32): void {
   for (let offset: u32 = 0; offset < length; offset += size) {
     const chunk = min(length - offset, size);
     const at = Batch.output;
-    if (at + extended + chunk > Batch.outputEnd) return countDrop(arena, OutSendError);
+    if (at + extended + chunk > Batch.outputEnd || !hasMessageRoom(arena)) return countDrop(arena, OutSendError);
     copyBlocks(at, packet, header);
     if (version == 4) writeFragment4(at, extended + chunk, offset, offset + chunk < length);
     else writeFragment6(at, chunk, offset, offset + chunk < length, identification);
     copyBlocks(at + extended, packet + header + offset, chunk);
     Batch.output = at + extended + chunk;
-    addMessage(arena, run, lane, <u32>at, extended + chunk);
+    addBytes(<u32>at, extended + chunk);
+    addMessage(arena, run, lane, 1);
   }
 }
 

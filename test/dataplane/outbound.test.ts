@@ -63,6 +63,44 @@ describe('ESP in tunnel mode, UDP-encapsulated', () => {
     expect(sent.map(({ message }) => message)).toEqual([0, 0, 0, 1, 1, 2, 3]);
   });
 
+  it('lets flows of several lengths and SAs fill messages side by side, in order each', () => {
+    bed.protect({}, { selector: selector('10.1.0.1', '10.2.0.1') });
+    const other = { ...SA, spi: 0x777, remote: { address: '192.0.2.7', port: 4500 } };
+    bed.protect(other, { selector: selector('10.1.0.1', '10.2.0.2') });
+    const flows = [
+      { size: 36, port: 1, destination: '10.2.0.1' },
+      { size: 548, port: 2, destination: '10.2.0.1' },
+      { size: 1280, port: 3, destination: '10.2.0.1' },
+      { size: 548, port: 4, destination: '10.2.0.2' },
+    ];
+    const sent = bed.send(
+      ...Array.from({ length: 24 }, (_, i) => flows[i % 4]!).map(({ size, port, destination }, i) =>
+        frame(ip(udp(pattern(size, i), port), { destination })),
+      ),
+    );
+    expect(sent).toHaveLength(24);
+    expect(new Set(sent.map(({ message }) => message)).size).toBe(4);
+    for (const { port } of flows) {
+      const seeds = sent
+        .map(({ bytes, to }) => openEsp(to.address === '192.0.2.7' ? other : SA, bytes).payload)
+        .filter((payload) => payload[21] === port)
+        .map((payload) => payload[28]!);
+      expect(seeds).toEqual(seeds.map((_, i) => port - 1 + 4 * i));
+    }
+  });
+
+  it('does not let a packet without DF overtake more than a replay window forgives', () => {
+    bed.protect();
+    const big = ip(tcp(pattern(60_000)), { protocol: 6 });
+    const frames = [
+      unfinished(big, 20, 16, { gsoType: TCPV4, gsoSize: 1300 }),
+      frame(ip(udp(pattern(10)), { fragment: 0 })),
+      unfinished(big, 20, 16, { gsoType: TCPV4, gsoSize: 1300 }),
+    ];
+    const numbers = bed.send(...frames).map(({ bytes }) => openEsp(SA, bytes).sequence);
+    expect(numbers).toEqual(Array.from({ length: 95 }, (_, i) => i + 1));
+  });
+
   it('sends one message a packet where UDP_SEGMENT is missing', () => {
     bed.protect();
     bed.capabilities = 0;
