@@ -6,6 +6,7 @@
  * comparing all of it, ECDSA-Sig-Value only in DER.
  */
 import crypto, { type KeyObject } from 'node:crypto';
+import { EspalierError } from '../../errors.ts';
 import { equalBytes } from '../wire/bytes.ts';
 import { HASH } from '../wire/iana.ts';
 import { der, oid, TAG } from './der.ts';
@@ -172,15 +173,20 @@ function options({ padding }: SignatureAlgorithm, key: KeyObject, encoding: Ecds
   return { key, padding: crypto.constants.RSA_PKCS1_PSS_PADDING, saltLength: crypto.constants.RSA_PSS_SALTLEN_DIGEST };
 }
 
-/** @throws Error if the key does not fit the algorithm */
+/** @throws EspalierError `ERR_AUTH` if the key does not fit the algorithm, or has restrictions that forbid it */
 export function sign(
   algorithm: SignatureAlgorithm,
   privateKey: KeyObject,
   data: Uint8Array,
   encoding: EcdsaEncoding = 'der',
 ): Uint8Array {
-  if (!fits(algorithm, privateKey)) throw new Error(`${algorithm.name} needs another key than ${keyText(privateKey)}`);
-  return Uint8Array.from(crypto.sign(algorithm.digest, data, options(algorithm, privateKey, encoding)));
+  try {
+    if (!fits(algorithm, privateKey)) throw new RangeError('it is of another type');
+    return Uint8Array.from(crypto.sign(algorithm.digest, data, options(algorithm, privateKey, encoding)));
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : 'unknown reason';
+    throw new EspalierError('ERR_AUTH', `${keyText(privateKey)} cannot sign by ${algorithm.name}: ${why}`, { cause });
+  }
 }
 
 /** @returns whether the signature is right; false as well for a key that does not fit or must not be used. Never throws. */

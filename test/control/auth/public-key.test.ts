@@ -4,6 +4,7 @@ import { makeAuth, verifyAuth } from '../../../src/control/auth/authenticate.ts'
 import { der, oid, TAG } from '../../../src/control/auth/der.ts';
 import { signedOctets } from '../../../src/control/auth/octets.ts';
 import { KEY_KINDS, type KeyKind } from '../../../src/control/auth/pki.ts';
+import { algorithmOf, SIGNATURE_ALGORITHMS, sign } from '../../../src/control/auth/signature.ts';
 import { concat, toHex } from '../../../src/control/wire/bytes.ts';
 import { AUTH_METHOD, HASH } from '../../../src/control/wire/iana.ts';
 import type { AuthPayload } from '../../../src/control/wire/payloads/auth.ts';
@@ -13,6 +14,7 @@ const credentials = (kind: KeyKind) => issue({ privateKey: keyOfKind(kind) });
 const RSA = credentials('rsa2048');
 const P256 = credentials('ecp256');
 const octets = signedOctets(context());
+const pssOf256 = SIGNATURE_ALGORITHMS[0]!.identifiers[0]!;
 
 const digitalSignature = (identifier: Uint8Array, signature: Uint8Array): AuthPayload => ({
   kind: 'AUTH',
@@ -201,4 +203,20 @@ describe('a private key', () => {
     const privateKey = Uint8Array.from(weak.export({ format: 'der', type: 'pkcs8' }));
     expect(() => makeAuth({ ...without, privateKey }, context())).toThrow(/1024 bits, 2048 are needed/);
   });
+});
+
+it('a key that cannot sign as it is asked to says so', () => {
+  const options = { modulusLength: 2048, hashAlgorithm: 'sha384', mgf1HashAlgorithm: 'sha384', saltLength: 48 };
+  const { privateKey } = crypto.generateKeyPairSync(
+    'rsa-pss',
+    options as unknown as crypto.RSAPSSKeyPairKeyObjectOptions,
+  );
+  const pss = issue({ privateKey: Uint8Array.from(privateKey.export({ format: 'der', type: 'pkcs8' })) });
+  const auth = makeAuth(localOf(pss), context());
+  expect(toHex(auth.data)).toContain('0609608648016503040202');
+  expect(verdict(pss.certificate, auth)).toMatchObject({ ok: true });
+  expect(() => makeAuth(localOf(pss), context({ peerHashes: [HASH.SHA2_256] }))).toThrow(/no signature hash in common/);
+  expect(() => sign(algorithmOf(pssOf256)!, privateKey, octets)).toThrow(
+    /RSA-PSS 2048 cannot sign by RSASSA-PSS with SHA2_256/,
+  );
 });
