@@ -93,6 +93,41 @@ export class Network {
     return request;
   }
 
+  /** Packets both ways every millisecond from now on: each is sealed by what the sender's policy points to. */
+  startTraffic(): void {
+    this.nextPacket = this.now;
+  }
+
+  /** Packets that found no SA at the sender or at the receiver. */
+  readonly lost: string[] = [];
+  delivered = 0;
+  private nextPacket = Infinity;
+  private readonly packets: { readonly at: number; readonly to: Node; readonly by: SaParameters }[] = [];
+
+  private sendPackets(): void {
+    for (const from of this.nodes) {
+      const policy = [...from.policies.values()][0];
+      const by = policy?.sa === undefined ? undefined : from.sas.get(policy.sa);
+      const to = this.nodes.find((node) => node !== from)!;
+      if (by === undefined) this.lost.push(`${this.now} ${from.name} has no SA to send with`);
+      else this.packets.push({ at: this.now + LATENCY, to, by });
+    }
+    this.nextPacket = this.now + 1;
+  }
+
+  private receivePacket(): void {
+    const { to, by } = this.packets.shift()!;
+    const found = [...to.sas].find(([, { direction, spi }]) => direction === 'in' && spi === by.spi);
+    if (found === undefined || Buffer.compare(found[1].keys.encryption, by.keys.encryption) !== 0) {
+      this.lost.push(`${this.now} ${to.name} has no SA ${by.spi.toString(16)}`);
+      return;
+    }
+    this.delivered++;
+    const packets = (to.counters.get(found[0])?.packets ?? 0) + 1;
+    const rest = { bytes: packets, sequence: packets, replayDrops: 0, integrityDrops: 0 };
+    to.counters.set(found[0], { packets, lastUsed: this.now, ...rest });
+  }
+
   /** Runs until nothing is on its way, but no longer than `limit` milliseconds. */
   settle(limit = 5_000): void {
     const end = this.now + limit;
@@ -110,10 +145,14 @@ export class Network {
   private step(end: number): boolean {
     const timer = this.nodes.filter(({ timerAt }) => timerAt !== undefined).sort((a, b) => a.timerAt! - b.timerAt!)[0];
     const arrival = this.wire[0];
-    const at = Math.min(timer?.timerAt ?? Infinity, arrival?.at ?? Infinity);
+    const packetAt = Math.min(this.nextPacket, this.packets[0]?.at ?? Infinity);
+    const at = Math.min(timer?.timerAt ?? Infinity, arrival?.at ?? Infinity, packetAt);
     if (at > end) return false;
     this.now = Math.max(this.now, at);
-    if (arrival !== undefined && arrival.at <= at) {
+    if (packetAt <= at) {
+      if (this.packets[0] !== undefined && this.packets[0].at <= at) this.receivePacket();
+      else this.sendPackets();
+    } else if (arrival !== undefined && arrival.at <= at) {
       this.wire.shift();
       this.deliver(arrival.datagram);
     } else {

@@ -38,6 +38,8 @@ export class ChildSa {
   readonly installedAt: number;
   rekeyAt: number | undefined;
   expireAt: number | undefined;
+  /** The lower nonce of the exchange that made it: decides between two rekeyings at once (RFC 7296 §2.8.1). */
+  lowestNonce: Uint8Array = new Uint8Array();
   /** The child that took over in a rekey. */
   replacedBy: ChildSa | undefined;
   /** By purpose; all are cancelled with the SA. */

@@ -9,7 +9,7 @@ import type { IpsecMode } from '../../contract.ts';
 import type { ChildConfig } from '../config/model.ts';
 import type { Context } from '../ike/context.ts';
 import { Failure } from '../ike/failure.ts';
-import type { IkeSa } from '../ike/sa.ts';
+import type { IkeSa, WantedChild } from '../ike/sa.ts';
 import { checkAnswer, keMethod, offer, selectProposal } from '../proposals/select.ts';
 import { Writer } from '../wire/bytes.ts';
 import { NOTIFY, PROTOCOL } from '../wire/iana.ts';
@@ -71,15 +71,14 @@ export function ownSelectors(sa: Pick<IkeSa, 'local' | 'remote'>, config: ChildC
 export function offerChild(
   cx: Context,
   sa: IkeSa,
-  config: ChildConfig,
+  { config, packet, packetOnly }: WantedChild,
   options: NegotiationOptions,
-  packet?: TriggerPacket,
 ): { readonly offer: ChildOffer; readonly payloads: Payload[] } {
   const spiIn = cx.environment.reserveSpi();
   const proposals = offer(config.proposals, spiBytes(spiIn), options);
   const own = ownSelectors(sa, config);
-  const local = packet ? [packet.local, ...own.local] : own.local;
-  const remote = packet ? [packet.remote, ...own.remote] : own.remote;
+  const local = packet ? [packet.local, ...(packetOnly ? [] : own.local)] : own.local;
+  const remote = packet ? [packet.remote, ...(packetOnly ? [] : own.remote)] : own.remote;
   const payloads: Payload[] = [
     { kind: 'SA', proposals },
     { kind: 'TSi', selectors: local, unknownTypes: [] },

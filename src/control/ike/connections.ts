@@ -10,13 +10,14 @@ import type { ChildConfig, ClosingAction, ConnectionConfig } from '../config/mod
 import { peerAddress } from './choose.ts';
 import type { Context } from './context.ts';
 import type { Cause } from './failure.ts';
-import type { IkeSa, WantedChild } from './sa.ts';
+import { type IkeSa, newest, type WantedChild } from './sa.ts';
 import { isLive, isUsable } from './states.ts';
 import type { Timer } from './timers.ts';
 
 /** A connection that is to stay up is tried again after so long, doubling up to the longest. */
 const FIRST_RETRY = 2_000;
 const LONGEST_RETRY = 120_000;
+const REAUTH_RETRY = 60_000;
 
 /** A user's command that waits for children, or for the IKE SA alone. */
 interface Waiting {
@@ -109,7 +110,10 @@ export class ConnectionManager {
       .filter((child) => this.installed(connection, child) === undefined && !this.isPending(connection, child))
       .map((config) => ({ config, packet: this.fitting(usable, config, packet) }));
     if (usable !== undefined) {
-      for (const child of wanted) this.cx.operations.createChild(usable, child);
+      for (const child of wanted) {
+        usable.creating.add(child.config.name);
+        this.cx.operations.createChild(usable, child);
+      }
       return;
     }
     const starting = this.cx.table
@@ -191,7 +195,10 @@ export class ConnectionManager {
     const intent = this.intent(sa.connection);
     intent.tries = 0;
     if (sa.initiator) {
-      for (const wanted of sa.wanted.splice(0)) this.cx.operations.createChild(sa, wanted);
+      for (const wanted of sa.wanted.splice(0)) {
+        sa.creating.add(wanted.config.name);
+        this.cx.operations.createChild(sa, wanted);
+      }
     }
     this.settle(intent);
   }
@@ -200,6 +207,12 @@ export class ConnectionManager {
     const intent = this.intents.get(sa.connection.name);
     if (intent === undefined || this.stopping) return;
     if (wasEstablished || !sa.initiator || cause === 'command' || cause === 'reload') return;
+    const old = sa.reauthenticates;
+    if (old !== undefined) {
+      // The SA that was to be replaced lives on, and is given another chance later.
+      this.cx.setTimer(old, 'reauth', this.cx.now + REAUTH_RETRY, () => this.cx.operations.reauthenticate(newest(old)));
+      return;
+    }
     const { keyingtries } = sa.connection;
     intent.tries++;
     const again = cause === 'dead' && (keyingtries === 0 || intent.tries < keyingtries);
@@ -215,12 +228,26 @@ export class ConnectionManager {
     const intent = this.intent(sa.connection);
     for (const waiting of intent.waiting) waiting.children.delete(child.config.name);
     this.settle(intent);
+    this.finishReauthentication(sa);
   }
 
-  childFailed(sa: IkeSa, config: ChildConfig, why: EspalierError): void {
+  childFailed(sa: IkeSa, child: string, why: EspalierError): void {
     const intent = this.intent(sa.connection);
-    this.fail(intent, config.name, why.code, why.message);
-    if (intent.keep.has(config.name)) this.retryLater(sa.connection);
+    this.fail(intent, child, why.code, why.message);
+    if (intent.keep.has(child)) this.retryLater(sa.connection);
+    this.finishReauthentication(sa);
+  }
+
+  /** The new SA has all it was made for: the old one goes, without anybody missing a child. */
+  private finishReauthentication(sa: IkeSa): void {
+    const old = sa.reauthenticates && newest(sa.reauthenticates);
+    if (old === undefined || sa.wanted.length + sa.creating.size > 0) return;
+    sa.reauthenticates = undefined;
+    for (const before of old.children.values()) {
+      const after = [...sa.children.values()].find(({ config }) => config.name === before.config.name);
+      if (after !== undefined && before.replacedBy === undefined) before.replacedBy = after;
+    }
+    this.cx.operations.deleteIke(old, 'replaced', 'it was reauthenticated');
   }
 
   /** A child is gone that nothing replaced: close_action or dpd_action say what follows. */

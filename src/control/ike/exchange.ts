@@ -32,8 +32,9 @@ export function pump(cx: Context, sa: IkeSa): void {
 
 function mayBegin(sa: IkeSa, task: Task): boolean {
   if (sa.state === 'DESTROYING' || !sa.window.open) return false;
-  const running = [...sa.window.outstanding.values()];
-  return task.exclusive ? running.length === 0 : !running.some((record) => record.task.exclusive);
+  const running = [...sa.window.outstanding.values()].map((record) => record.task);
+  if (task.exclusive) return running.length === 0;
+  return !running.some(({ exclusive, subject }) => exclusive || (subject !== undefined && subject === task.subject));
 }
 
 function begin(cx: Context, sa: IkeSa, task: Task): void {

@@ -16,6 +16,7 @@ const LINGER = 30_000;
 export function destroy(cx: Context, sa: IkeSa, cause: Cause, why: EspalierError): void {
   if (sa.state === 'DESTROYING') return;
   const wasEstablished = sa.establishedAt > 0;
+  const isSuperseded = sa.replacedBy !== undefined || sa.state === 'PASSIVE';
   sa.state = 'DESTROYING';
   cx.clearTimers(sa);
   const tasks = [...sa.window.outstanding.values()].map(({ task }) => task).concat(sa.queue);
@@ -23,12 +24,14 @@ export function destroy(cx: Context, sa: IkeSa, cause: Cause, why: EspalierError
   sa.window.outstanding.clear();
   sa.queue.length = 0;
   for (const task of tasks) task.abandon?.(cx, sa, why.message);
+  for (const followup of sa.followups.values()) followup.abandon();
+  sa.followups.clear();
   const children = [...sa.children.values()];
   for (const child of children) removeChild(cx, child, cause, why.message);
   sa.wipe();
   cx.table.settle(sa);
   cx.timers.set(cx.now + LINGER, () => cx.table.remove(sa));
-  report(cx, sa, wasEstablished, cause, why);
+  if (!isSuperseded) report(cx, sa, wasEstablished, cause, why);
   cx.connections.ikeDown(sa, wasEstablished, cause, why);
 }
 

@@ -7,8 +7,11 @@ import { enqueue } from './exchange.ts';
 import { because, destroy } from './lifecycle.ts';
 import { IkeSa } from './sa.ts';
 import { isLive, isUsable } from './states.ts';
+import { ChildCreate } from './tasks/child-create.ts';
+import { ChildRekey } from './tasks/child-rekey.ts';
 import { DeleteChild, DeleteIke } from './tasks/delete.ts';
 import { IkeInit } from './tasks/ike-init.ts';
+import { IkeRekey } from './tasks/ike-rekey.ts';
 import { Liveness } from './tasks/liveness.ts';
 import { updateAddresses } from './tasks/mobike.ts';
 
@@ -28,17 +31,31 @@ export function operations(cx: Context): Operations {
       return sa;
     },
 
-    createChild() {},
+    createChild(sa, wanted) {
+      if (isUsable(sa.state)) enqueue(cx, sa, new ChildCreate(wanted));
+    },
 
-    rekeyChild() {},
+    rekeyChild(sa, child) {
+      if (child.state === 'INSTALLED' && child.replacedBy === undefined) enqueue(cx, sa, new ChildRekey(child));
+    },
 
     deleteChild(sa, child, cause, reason) {
       if (isLive(child.state)) enqueue(cx, sa, new DeleteChild(child, cause, reason));
     },
 
-    rekeyIke() {},
+    rekeyIke(sa) {
+      if (sa.state === 'ESTABLISHED' && sa.replacedBy === undefined) enqueue(cx, sa, new IkeRekey());
+    },
 
-    reauthenticate() {},
+    reauthenticate(sa) {
+      const isUnderWay = cx.table.all().some((other) => other.reauthenticates === sa && other.state !== 'DESTROYING');
+      if (!isUsable(sa.state) || isUnderWay) return;
+      const live = [...sa.children.values()].filter((child) => isLive(child.state) && child.replacedBy === undefined);
+      const configs = new Set(live.map(({ config }) => config));
+      const wanted = [...configs].map((config) => ({ config, packet: undefined }));
+      cx.log('info', `IKE SA ${sa.id} is reauthenticated`, sa.connection.name);
+      this.initiate(sa.connection, wanted, sa);
+    },
 
     deleteIke(sa, cause, reason) {
       if (sa.state === 'DELETING' || sa.state === 'DESTROYING') return;

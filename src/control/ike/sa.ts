@@ -30,6 +30,18 @@ export interface PeerFeatures {
 export interface WantedChild {
   readonly config: ChildConfig;
   readonly packet: TriggerPacket | undefined;
+  /** Ask for the packet's own selectors and nothing else (SINGLE_PAIR_REQUIRED). */
+  readonly packetOnly?: boolean;
+}
+
+/** A CREATE_CHILD_SA of the peer's that goes on with additional key exchanges (RFC 9370 §2.2.4). */
+export interface Followup {
+  /** Those still to come, in order. */
+  readonly methods: readonly number[];
+  readonly secrets: readonly Uint8Array[];
+  /** All are done. @returns what to do once the last answer is on its way */
+  finish(secrets: readonly Uint8Array[]): () => void;
+  abandon(): void;
 }
 
 /** What the initial exchanges need until the SA is established; then it is wiped and dropped. */
@@ -88,6 +100,8 @@ export class IkeSa {
   readonly queue: Task[] = [];
   /** Half-received messages: `request` or `response` and the message ID. */
   readonly reassemblies = new Map<string, Reassembly>();
+  /** By the link that the peer must send, in hexadecimal. */
+  readonly followups = new Map<string, Followup>();
   readonly children = new Map<number, ChildSa>();
   /** Children to make once the SA is there, the first one within IKE_AUTH. */
   readonly wanted: WantedChild[] = [];
@@ -108,6 +122,10 @@ export class IkeSa {
   lastSent = 0;
   rekeyAt: number | undefined;
   reauthAt: number | undefined;
+  /** The lower nonce of the rekeying that made it: decides between two at once (RFC 7296 §2.8.2). */
+  lowestNonce: Uint8Array = new Uint8Array();
+  /** What the peer's rekeying made while ours was under way. */
+  rivalSuccessor: IkeSa | undefined;
   /** The SA that took over the children. */
   replacedBy: IkeSa | undefined;
   /** Is this SA made to replace that one with fresh authentication (RFC 7296 §2.8.3)? */
@@ -134,7 +152,7 @@ export class IkeSa {
     this.connection = connection;
     this.local = path.local;
     this.remote = path.remote;
-    this.arrivedAt = path;
+    this.arrivedAt = { local: path.local, remote: path.remote };
     this.window = new ExchangeWindow(receiveWindow);
   }
 
@@ -168,4 +186,11 @@ export class IkeSa {
     this.handshake = undefined;
     this.reassemblies.clear();
   }
+}
+
+/** @returns the SA that has taken over from this one, if it was rekeyed */
+export function newest(sa: IkeSa): IkeSa {
+  let last = sa;
+  while (last.replacedBy !== undefined) last = last.replacedBy;
+  return last;
 }

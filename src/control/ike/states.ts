@@ -4,16 +4,19 @@ import { EXCHANGE } from '../wire/iana.ts';
 
 /**
  *   CREATED ─► CONNECTING ─► ESTABLISHED ⇄ REKEYING
- *                  │              │           │
- *                  │              └► REKEYED ◄┘
- *                  │                    │
- *                  └──────► DELETING ◄──┘──► DESTROYING
+ *      │           │              │ ▲         │
+ *      └► PASSIVE ─┼──────────────┼─┘         │
+ *            │     │              └► REKEYED ◄┘
+ *            │     │                    │
+ *            └─────┴──────► DELETING ◄──┘──► DESTROYING
+ *
+ * PASSIVE is a rekeyed SA that answers but does not yet know whether it inherits.
  */
 const IKE_TRANSITIONS: Readonly<Record<IkeSaState, readonly IkeSaState[]>> = {
-  CREATED: ['CONNECTING', 'ESTABLISHED', 'DESTROYING'],
+  CREATED: ['CONNECTING', 'PASSIVE', 'DESTROYING'],
   CONNECTING: ['ESTABLISHED', 'DELETING', 'DESTROYING'],
   ESTABLISHED: ['REKEYING', 'REKEYED', 'DELETING', 'DESTROYING'],
-  PASSIVE: ['DESTROYING'],
+  PASSIVE: ['ESTABLISHED', 'DELETING', 'DESTROYING'],
   REKEYING: ['ESTABLISHED', 'REKEYED', 'DELETING', 'DESTROYING'],
   REKEYED: ['DELETING', 'DESTROYING'],
   DELETING: ['DESTROYING'],
@@ -28,7 +31,7 @@ const REQUESTS: Readonly<Record<IkeSaState, readonly number[]>> = {
   CREATED: [],
   CONNECTING: [EXCHANGE.IKE_INTERMEDIATE, EXCHANGE.IKE_AUTH],
   ESTABLISHED: [EXCHANGE.CREATE_CHILD_SA, EXCHANGE.INFORMATIONAL, EXCHANGE.IKE_FOLLOWUP_KE],
-  PASSIVE: [],
+  PASSIVE: [EXCHANGE.CREATE_CHILD_SA, EXCHANGE.INFORMATIONAL],
   REKEYING: [EXCHANGE.CREATE_CHILD_SA, EXCHANGE.INFORMATIONAL, EXCHANGE.IKE_FOLLOWUP_KE],
   REKEYED: [EXCHANGE.CREATE_CHILD_SA, EXCHANGE.INFORMATIONAL, EXCHANGE.IKE_FOLLOWUP_KE],
   DELETING: [EXCHANGE.CREATE_CHILD_SA, EXCHANGE.INFORMATIONAL, EXCHANGE.IKE_FOLLOWUP_KE],

@@ -27,6 +27,8 @@ export interface Task {
   readonly exchange: number;
   /** Waits until nothing else is outstanding, and lets nothing else begin (RFC 7296 §2.25.2). */
   readonly exclusive: boolean;
+  /** Name of the child that it is about: what concerns one child is done one after the other. */
+  readonly subject?: string;
   /** @returns payloads of the next request; undefined if there is nothing left to do */
   build(cx: Context, sa: IkeSa): readonly Payload[] | undefined;
   /** Called with what was sent: IKE_SA_INIT and IKE_INTERMEDIATE are authenticated later. */

@@ -1,5 +1,6 @@
 /** What to say, and to whom, when a child SA does not come about. */
 import type { ChildOffer } from '../../child/negotiation.ts';
+import type { ChildConfig } from '../../config/model.ts';
 import { formatProposal } from '../../proposals/keywords.ts';
 import { NOTIFY } from '../../wire/iana.ts';
 import { formatSelector } from '../../wire/payloads/ts.ts';
@@ -32,10 +33,9 @@ export function childAdvice({ config, local, remote, proposals }: ChildOffer, no
 }
 
 /** A child that we asked for is not there; the IKE SA stays. */
-export function childFailed(cx: Context, sa: IkeSa, asked: ChildOffer, failure: Failure): void {
-  cx.environment.releaseSpi(asked.spiIn);
+export function reportChildFailure(cx: Context, sa: IkeSa, { name }: ChildConfig, failure: Failure): void {
   const connection = sa.connection.name;
-  cx.log('error', `child "${asked.config.name}" failed: ${failure.message}`, connection);
-  cx.event({ type: 'child-failed', connection, child: asked.config.name, code: failure.code, reason: failure.message });
-  cx.connections.childFailed(sa, asked.config, failure);
+  cx.log('error', `child "${name}" failed: ${failure.message}`, connection);
+  cx.event({ type: 'child-failed', connection, child: name, code: failure.code, reason: failure.message });
+  cx.connections.childFailed(sa, name, failure);
 }

@@ -20,7 +20,8 @@ import type { Payload } from '../../wire/payloads/index.ts';
 import type { Context } from '../context.ts';
 import type { Cause } from '../failure.ts';
 import { because, destroy } from '../lifecycle.ts';
-import type { IkeSa } from '../sa.ts';
+import { type IkeSa, newest } from '../sa.ts';
+import { inherit } from '../succession.ts';
 import type { Answer, Progress, Task } from '../task.ts';
 
 const deletePayload = (protocol: number, spis: readonly number[]): DeletePayload => ({ kind: 'D', protocol, spis });
@@ -51,20 +52,24 @@ export class DeleteIke implements Task {
 /** Deletes one child SA. */
 export class DeleteChild implements Task {
   readonly name: string;
+  readonly subject: string;
   readonly exchange = EXCHANGE.INFORMATIONAL;
   readonly exclusive = false;
-  private readonly child: ChildSa;
+  private child: ChildSa;
   private readonly cause: Cause;
   private readonly reason: string;
 
   constructor(child: ChildSa, cause: Cause, reason: string) {
     this.name = `deletion of child ${child.text}`;
+    this.subject = child.config.name;
     this.child = child;
     this.cause = cause;
     this.reason = reason;
   }
 
   build(_cx: Context, _sa: IkeSa): Payload[] | undefined {
+    // Whoever wants a child gone means the one that has taken over meanwhile, too.
+    if (this.cause !== 'replaced') while (this.child.replacedBy !== undefined) this.child = this.child.replacedBy;
     const { child } = this;
     if (child.state === 'DELETED') return undefined;
     child.state = 'DELETING';
@@ -77,6 +82,34 @@ export class DeleteChild implements Task {
   }
 }
 
+/** Deletes at the peer what we did not take: an answer that was not what we had asked for. */
+export class DeleteUnwanted implements Task {
+  readonly name = 'deletion of a child that was not installed';
+  readonly exchange = EXCHANGE.INFORMATIONAL;
+  readonly exclusive = false;
+  private readonly protocol: number;
+  private readonly spi: number;
+
+  /** @param spi our inbound SPI, which stays reserved until the peer has let go */
+  constructor(protocol: number, spi: number) {
+    this.protocol = protocol;
+    this.spi = spi;
+  }
+
+  build(): Payload[] {
+    return [deletePayload(this.protocol, [this.spi])];
+  }
+
+  process(cx: Context): Progress {
+    this.abandon(cx);
+    return 'done';
+  }
+
+  abandon(cx: Context): void {
+    cx.environment.releaseSpi(this.spi);
+  }
+}
+
 /** @returns the child whose outbound SPI is the one that the peer's Delete names */
 export function findByPeerSpi(sa: IkeSa, protocol: number, spi: number): ChildSa | undefined {
   return [...sa.children.values()].find(
@@ -86,7 +119,10 @@ export function findByPeerSpi(sa: IkeSa, protocol: number, spi: number): ChildSa
 
 /** The peer deletes the IKE SA: answered with nothing inside, whatever we were doing (RFC 7296 §2.25.2). */
 export function respondDeleteIke(cx: Context, sa: IkeSa): Answer {
-  const cause = sa.replacedBy === undefined ? 'peer' : 'replaced';
+  // Our own rekeying is forgotten; what the peer's made takes over (RFC 7296 §2.25.2).
+  const rival = sa.rivalSuccessor;
+  if (rival !== undefined && rival.state === 'PASSIVE') inherit(cx, sa, rival);
+  const cause = sa.replacedBy === undefined && sa.state !== 'PASSIVE' ? 'peer' : 'replaced';
   return { payloads: [], after: () => destroy(cx, sa, cause, because('ERR_DELETED', 'the peer deleted it')) };
 }
 
@@ -95,7 +131,7 @@ export function respondDeleteChildren(cx: Context, sa: IkeSa, payloads: readonly
   const spis = new Map<number, number[]>();
   for (const { protocol, spis: named } of findAll(payloads, 'D')) {
     for (const spi of named) {
-      const child = findByPeerSpi(sa, protocol, spi);
+      const child = findByPeerSpi(newest(sa), protocol, spi);
       if (child === undefined) {
         cx.log('debug', `the peer deletes ${spiText(spi)}, which is no child here`, sa.connection.name);
         continue;

@@ -11,7 +11,6 @@ import { certPayloads, certRequest } from '../../auth/certificates.ts';
 import { announceChild, installChild } from '../../child/install.ts';
 import { deriveChildKeys } from '../../child/keymat.ts';
 import { acceptChild, type ChildOffer, offerChild } from '../../child/negotiation.ts';
-import type { ChildConfig } from '../../config/model.ts';
 import type { IkeKeys } from '../../crypto/keys.ts';
 import { EXCHANGE, NOTIFY } from '../../wire/iana.ts';
 import { find, findAll, findNotify } from '../../wire/message.ts';
@@ -19,14 +18,16 @@ import type { Payload } from '../../wire/payloads/index.ts';
 import { notification } from '../../wire/payloads/notify.ts';
 import { authContext, identityOf, ownIdentity } from '../authentication.ts';
 import type { Context } from '../context.ts';
-import { seal, send } from '../exchange.ts';
+import { enqueue, seal, send } from '../exchange.ts';
 import { Failure, peerFailure } from '../failure.ts';
 import { adoptPpkKeys, ppkIdentity, withPpk } from '../ppk.ts';
 import { errorNotify } from '../rules.ts';
-import type { IkeSa } from '../sa.ts';
+import type { IkeSa, WantedChild } from '../sa.ts';
 import type { Progress, Received, Task } from '../task.ts';
 import { established } from '../upkeep.ts';
-import { childAdvice, childFailed } from './child-advice.ts';
+import { childAdvice, reportChildFailure } from './child-advice.ts';
+import { protocolOf } from './child-exchange.ts';
+import { DeleteUnwanted } from './delete.ts';
 import { additionalAddresses, noteAddresses } from './mobike.ts';
 
 const FROM_IKE_AUTH = { withoutKe: true };
@@ -84,8 +85,10 @@ export class IkeAuth implements Task {
     established(cx, sa);
     if (asked === undefined) return 'done';
     this.asked = undefined;
+    sa.creating.delete(asked.config.name);
     if (error !== undefined) {
-      childFailed(cx, sa, asked, peerFailure(error, childAdvice(asked, error.notify)));
+      cx.environment.releaseSpi(asked.spiIn);
+      reportChildFailure(cx, sa, asked.config, peerFailure(error, childAdvice(asked, error.notify)));
       return 'done';
     }
     this.installFirstChild(cx, sa, asked, payloads, { nonceI, nonceR });
@@ -113,8 +116,9 @@ export class IkeAuth implements Task {
     if (childless === 'force')
       throw new Failure('ERR_CHILDLESS', 'childless is "force", but the peer insists on a child SA');
     const first = sa.wanted[0] ?? fallbackChild(sa);
-    const { offer, payloads } = offerChild(cx, sa, first.config, FROM_IKE_AUTH, first.packet);
+    const { offer, payloads } = offerChild(cx, sa, first, FROM_IKE_AUTH);
     sa.wanted.shift();
+    sa.creating.add(first.config.name);
     this.asked = offer;
     return payloads;
   }
@@ -162,14 +166,14 @@ export class IkeAuth implements Task {
     } catch (failure) {
       if (!(failure instanceof Failure)) throw failure;
       // The peer has installed it, so it must hear that we have not (RFC 7296 §1.4.1).
-      childFailed(cx, sa, asked, failure);
-      cx.operations.deleteIke(sa, 'failed', failure.message);
+      enqueue(cx, sa, new DeleteUnwanted(protocolOf(payloads), asked.spiIn));
+      reportChildFailure(cx, sa, asked.config, failure);
     }
   }
 }
 
 /** A responder without RFC 6023 needs a child in IKE_AUTH, so it gets the first one. */
-function fallbackChild(sa: IkeSa): { config: ChildConfig; packet: undefined } {
+function fallbackChild(sa: IkeSa): WantedChild {
   const [config] = sa.connection.children;
   if (config === undefined)
     throw new Failure('ERR_CHILDLESS', 'the connection has no child, and the peer insists on one');

@@ -1,0 +1,69 @@
+/** How a rekeyed IKE SA takes over from the one before it (RFC 7296 §2.8, §2.18). */
+import type { Context } from './context.ts';
+import { pump } from './exchange.ts';
+import { because, destroy, discard } from './lifecycle.ts';
+import type { IkeSa } from './sa.ts';
+import { keepUp, scheduleReauthentication } from './upkeep.ts';
+
+/** The peer deletes a rekeyed SA at once; if it does not, we do after so long. */
+const REKEYED_LIFETIME = 240_000;
+
+/** Purpose of the timers that wait to ask for a child again. */
+export const CREATE_AGAIN = 'create ';
+
+/** Gives the new SA all that the old one knows of the peer. It answers, but is not used until it inherits. */
+export function becomeSuccessor(cx: Context, old: IkeSa, next: IkeSa): void {
+  Object.assign(next.peer, old.peer);
+  next.natLocal = old.natLocal;
+  next.natRemote = old.natRemote;
+  next.localId = old.localId;
+  next.remoteId = old.remoteId;
+  next.peerAddresses = old.peerAddresses;
+  next.authenticatedAt = old.authenticatedAt;
+  next.reauthAt = old.reauthAt;
+  next.reauthenticates = old.reauthenticates;
+  next.establishedAt = cx.now;
+  next.lastReceived = cx.now;
+  next.state = 'PASSIVE';
+  cx.table.add(next);
+  cx.setTimer(next, 'passive', cx.now + REKEYED_LIFETIME, () =>
+    destroy(cx, next, 'replaced', because('ERR_REKEYED', 'another SA took over, and the peer did not delete this one')),
+  );
+}
+
+/** Moves children and waiting operations over; from now on the new SA is the one in use. */
+export function inherit(cx: Context, old: IkeSa, next: IkeSa): void {
+  if (next.state === 'PASSIVE') next.state = 'ESTABLISHED';
+  cx.clearTimer(next, 'passive');
+  old.replacedBy = next;
+  for (const child of old.children.values()) {
+    child.owner = next;
+    next.children.set(child.id, child);
+  }
+  old.children.clear();
+  for (const name of old.creating) next.creating.add(name);
+  for (const [purpose, timer] of old.timers) {
+    if (!purpose.startsWith(CREATE_AGAIN)) continue;
+    next.timers.set(purpose, timer);
+    old.timers.delete(purpose);
+  }
+  next.wanted.push(...old.wanted.splice(0));
+  // What was not begun is begun over the new SA; liveness and the old SA's own end have lost their meaning.
+  for (const task of old.queue.splice(0)) if (task.subject !== undefined) next.queue.push(task);
+  for (const purpose of ['rekey', 'reauth', 'liveness', 'overtime', 'keepalive']) cx.clearTimer(old, purpose);
+  if (old.state === 'ESTABLISHED' || old.state === 'REKEYING') {
+    old.state = 'REKEYED';
+    cx.setTimer(old, 'rekeyed', cx.now + REKEYED_LIFETIME, () =>
+      cx.operations.deleteIke(old, 'replaced', 'it was rekeyed and the peer did not delete it'),
+    );
+  }
+  const connection = next.connection.name;
+  cx.log('info', `IKE SA ${old.id} was rekeyed: ${next.id}`, connection);
+  cx.event({ type: 'ike-rekeyed', connection, id: old.id, replacedBy: next.id });
+  keepUp(cx, next);
+  scheduleReauthentication(cx, next);
+  pump(cx, next);
+}
+
+/** A new SA whose old one went away in the middle of it. */
+export const discardSuccessor = (cx: Context, next: IkeSa): void => discard(cx, next);

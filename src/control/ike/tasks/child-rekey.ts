@@ -1,0 +1,184 @@
+/**
+ * CREATE_CHILD_SA for the rekeying of a child SA, before the old one is broken (RFC 7296 §1.3.3, §2.8):
+ *
+ *   HDR, SK {N(REKEY_SA), SA, Ni, [KEi,] TSi, TSr} -->
+ *             <-- HDR, SK {SA, Nr, [KEr,] TSi, TSr}
+ *              or HDR, SK {N(CHILD_SA_NOT_FOUND) | N(TEMPORARY_FAILURE) | …}
+ *   HDR, SK {D(ESP)} -->                     the old child, by whoever made the new one
+ *             <-- HDR, SK {D(ESP)}
+ *
+ * No packet is lost: the responder can receive on the new SA before it answers, the initiator sends
+ * on it as soon as it has the answer, the responder as soon as it sees that, and both receive on the
+ * old one until a moment after its deletion.
+ *
+ * If both begin at once there are two new children; the one whose exchange has the lowest of the four
+ * nonces is deleted by its initiator, the old one by the other (§2.8.1).
+ */
+import { type ChildSa, spiText } from '../../child/child-sa.ts';
+import { removeChild } from '../../child/install.ts';
+import { sendWhenConfirmed } from '../../child/lifetime.ts';
+import { Writer } from '../../wire/bytes.ts';
+import { NOTIFY, notifyName, PROTOCOL } from '../../wire/iana.ts';
+import { findNotify } from '../../wire/message.ts';
+import type { Payload } from '../../wire/payloads/index.ts';
+import type { NotifyPayload } from '../../wire/payloads/notify.ts';
+import type { Context } from '../context.ts';
+import { enqueue } from '../exchange.ts';
+import { Failure } from '../failure.ts';
+import type { IkeSa } from '../sa.ts';
+import { isLive } from '../states.ts';
+import type { Answer, Received } from '../task.ts';
+import { ChildExchange, respondWithChild } from './child-exchange.ts';
+import { DeleteChild, findByPeerSpi } from './delete.ts';
+
+/** The peer cannot now: it is asked again after so long, more or less, so that the two do not meet again. */
+const RETRY_PAUSE = 2_000;
+/** It does not want to: it is asked again later, as long as the old child lives. */
+const REFUSED_PAUSE = 30_000;
+
+export class ChildRekey extends ChildExchange {
+  readonly name: string;
+  private readonly old: ChildSa;
+
+  constructor(old: ChildSa) {
+    super({ config: old.config, packet: undefined }, old.agreement.ke);
+    this.name = `rekeying of child ${old.text}`;
+    this.old = old;
+  }
+
+  protected isWanted(): boolean {
+    const { old } = this;
+    if (!isLive(old.state) || old.replacedBy !== undefined) return false;
+    old.state = 'REKEYING';
+    return true;
+  }
+
+  protected prelude(): Payload[] {
+    const { old } = this;
+    const spi = new Writer(4);
+    spi.u32(old.agreement.spiIn);
+    return [{ kind: 'N', protocol: old.protocol, spi: spi.bytes, notify: NOTIFY.REKEY_SA, data: new Uint8Array() }];
+  }
+
+  protected succeeded(cx: Context, sa: IkeSa, child: ChildSa): void {
+    const rival = this.old.replacedBy;
+    if (rival !== undefined && rival.state !== 'DELETED') {
+      resolveCollision(cx, sa, this.old, child, rival);
+      return;
+    }
+    replace(cx, this.old, child);
+    cx.policies.use(child);
+    if (this.old.state !== 'DELETED') enqueue(cx, sa, new DeleteChild(this.old, 'replaced', 'it was rekeyed'));
+  }
+
+  protected refused(cx: Context, sa: IkeSa, failure: Failure, notify?: number): void {
+    const { old } = this;
+    if (old.state === 'REKEYING') old.state = 'INSTALLED';
+    // Deleted or replaced by the peer meanwhile: there is nothing left to rekey.
+    if (!isLive(old.state) || old.replacedBy !== undefined) return;
+    if (notify === NOTIFY.CHILD_SA_NOT_FOUND) {
+      // RFC 7296 §2.25: the peer has lost it, so it is made anew.
+      cx.log('warn', `child ${old.text} is unknown to the peer and is made anew`, sa.connection.name);
+      cx.operations.createChild(sa, { config: old.config, packet: undefined });
+      removeChild(cx, old, 'peer', 'the peer does not know it');
+      return;
+    }
+    if (notify === NOTIFY.NO_ADDITIONAL_SAS) {
+      cx.log('info', `the peer cannot rekey child ${old.text}: a new IKE SA takes over`, sa.connection.name);
+      cx.operations.reauthenticate(sa);
+      return;
+    }
+    const isBusy = notify === NOTIFY.TEMPORARY_FAILURE;
+    const pause = isBusy ? RETRY_PAUSE + cx.randomBelow(RETRY_PAUSE) : REFUSED_PAUSE;
+    const words = notify === undefined ? failure.message : `${notifyName(notify)}: ${failure.message}`;
+    cx.log(
+      isBusy ? 'debug' : 'error',
+      `${this.name} failed, trying again in ${Math.round(pause / 1000)} s: ${words}`,
+      sa.connection.name,
+    );
+    cx.setTimer(old, 'rekey', cx.now + pause, () => {
+      if (isLive(old.state) && old.replacedBy === undefined) cx.operations.rekeyChild(old.owner, old);
+    });
+  }
+
+  override abandon(cx: Context, sa: IkeSa): void {
+    super.abandon(cx, sa);
+    if (this.old.state === 'REKEYING') this.old.state = 'INSTALLED';
+  }
+}
+
+/** `child` takes over from `old`: nobody is told that anything went down. */
+function replace(cx: Context, old: ChildSa, child: ChildSa): void {
+  old.replacedBy = child;
+  cx.clearTimer(old, 'rekey');
+  if (old.state === 'REKEYING' || old.state === 'INSTALLED') old.state = 'REKEYED';
+  const connection = child.owner.connection.name;
+  cx.log('info', `child ${old.text} was rekeyed: ${child.text}`, connection);
+  cx.event({ type: 'child-rekeyed', connection, child: child.config.name, id: old.id, replacedBy: child.id });
+  cx.connections.childUp(child.owner, child);
+}
+
+/**
+ * Both sides made a child (RFC 7296 §2.8.1).
+ * @param ours made by an exchange that we began @param theirs by one of the peer's
+ */
+function resolveCollision(cx: Context, sa: IkeSa, old: ChildSa, ours: ChildSa, theirs: ChildSa): void {
+  const oursLoses = Buffer.compare(ours.lowestNonce, theirs.lowestNonce) < 0;
+  const [winner, loser] = oursLoses ? [theirs, ours] : [ours, theirs];
+  cx.log('debug', `both sides rekeyed child ${old.text}: ${winner.text} stays, ${loser.text} goes`, sa.connection.name);
+  old.replacedBy = winner;
+  if (old.state === 'REKEYING') old.state = 'REKEYED';
+  loser.replacedBy = winner;
+  winner.replacedBy = undefined;
+  cx.clearTimer(loser, 'rekey');
+  if (oursLoses) {
+    // The peer deletes the old child, and begins to send on its own new one.
+    enqueue(cx, sa, new DeleteChild(ours, 'replaced', 'the peer rekeyed at the same time'));
+    return;
+  }
+  cx.policies.use(ours);
+  if (old.state !== 'DELETED') enqueue(cx, sa, new DeleteChild(old, 'replaced', 'it was rekeyed'));
+}
+
+/** The peer rekeys a child of ours. */
+export function respondChildRekey(cx: Context, sa: IkeSa, request: Received): Answer {
+  const notify = findNotify(request.payloads, NOTIFY.REKEY_SA)!;
+  const old = rekeyed(sa, notify);
+  const isOurRekey = old.state === 'REKEYING';
+  if (!isLive(old.state) || old.replacedBy !== undefined) {
+    // RFC 7296 §2.25.1: being closed, or replaced by us already.
+    throw new Failure('ERR_TEMPORARY', `child ${old.text} is on its way out`, NOTIFY.TEMPORARY_FAILURE);
+  }
+  return respondWithChild(cx, sa, request, [old.config], (child) => {
+    const ours = old.replacedBy;
+    if (ours !== undefined && ours.state !== 'DELETED') {
+      // Ours was done first, while the peer was still busy with additional key exchanges.
+      resolveCollision(cx, sa, old, ours, child);
+      return;
+    }
+    if (isOurRekey && isLive(old.state)) {
+      // Who wins is known when our own exchange is over.
+      old.replacedBy = child;
+      cx.clearTimer(old, 'rekey');
+      sendWhenConfirmed(cx, child);
+      return;
+    }
+    replace(cx, old, child);
+    sendWhenConfirmed(cx, child);
+  });
+}
+
+/** @throws Failure CHILD_SA_NOT_FOUND with the SPI that the peer named (RFC 7296 §2.25) */
+function rekeyed(sa: IkeSa, { protocol, spi }: NotifyPayload): ChildSa {
+  const isChild = (protocol === PROTOCOL.ESP || protocol === PROTOCOL.AH) && spi.length === 4;
+  const number = isChild ? new DataView(spi.buffer, spi.byteOffset, 4).getUint32(0) : 0;
+  const old = isChild ? findByPeerSpi(sa, protocol, number) : undefined;
+  if (old === undefined) {
+    throw new Failure(
+      'ERR_CHILD_SA_NOT_FOUND',
+      `the peer rekeys ${spiText(number)}, which is no child here`,
+      NOTIFY.CHILD_SA_NOT_FOUND,
+    );
+  }
+  return old;
+}

@@ -1,0 +1,307 @@
+import { describe, expect, test } from 'vitest';
+import { type Datagram, type Network, type Node, pair, type Sides } from './network.ts';
+
+function established(sides?: Sides) {
+  const made = pair(sides);
+  made.network.command(made.left, 'initiate', 'right');
+  made.network.settle();
+  return made;
+}
+
+/** Everything on both sides is one IKE SA with one child, and both agree on all SPIs. */
+function expectOneChild(network: Network, left: Node, right: Node): void {
+  const [a, b] = [left.core.status(network.now), right.core.status(network.now)];
+  expect(a.length).toBe(1);
+  expect(b.length).toBe(1);
+  expect([a[0]!.spiI, a[0]!.spiR]).toEqual([b[0]!.spiI, b[0]!.spiR]);
+  expect(a[0]!.state).toBe('ESTABLISHED');
+  expect(a[0]!.children.length).toBe(1);
+  expect(b[0]!.children.length).toBe(1);
+  expect(a[0]!.children[0]!.state).toBe('INSTALLED');
+  expect(a[0]!.children[0]!.spiIn).toBe(b[0]!.children[0]!.spiOut);
+  expect(a[0]!.children[0]!.spiOut).toBe(b[0]!.children[0]!.spiIn);
+  for (const node of [left, right]) {
+    expect(node.sas.size).toBe(2);
+    expect(node.policies.size).toBe(1);
+    const [policy] = [...node.policies.values()];
+    expect(node.sas.get(policy!.sa!)?.direction).toBe('out');
+  }
+}
+
+/** Holds back datagrams of one side until they are let go. */
+function holding(network: Network, from: Node) {
+  const held: Datagram[] = [];
+  network.tamper = (datagram, sender) => {
+    if (sender !== from) return datagram;
+    held.push(datagram);
+    return undefined;
+  };
+  return () => {
+    network.tamper = (datagram) => datagram;
+    for (const datagram of held) network.wire.push({ at: network.now, from, datagram });
+  };
+}
+
+describe('a child SA is rekeyed', () => {
+  test('before the old one is broken, and the initiator deletes the old one', () => {
+    const { network, left, right } = established();
+    network.command(left, 'rekey', 'net');
+    network.settle();
+    expect(left.trace.slice(4)).toEqual([
+      'sent CREATE_CHILD_SA 2: HDR, SK {N(REKEY_SA), SA, Ni, TSi, TSr} -->',
+      'received CREATE_CHILD_SA 2: <-- HDR, SK {SA, Nr, TSi, TSr}',
+      'sent INFORMATIONAL 3: HDR, SK {D(ESP)} -->',
+      'received INFORMATIONAL 3: <-- HDR, SK {D(ESP)}',
+    ]);
+    network.pass(6_000);
+    expectOneChild(network, left, right);
+    expect(left.events.filter(({ type }) => type === 'child-down')).toEqual([]);
+    expect(left.events.filter(({ type }) => type === 'child-rekeyed').length).toBe(1);
+  });
+
+  test('with a fresh key exchange where the proposal has one', () => {
+    const esp = { esp_proposals: ['aes128gcm16-x25519'] };
+    const { network, left, right } = established({ leftChild: esp, rightChild: esp });
+    network.command(right, 'rekey', 'net');
+    network.settle();
+    expect(right.trace[4]).toBe('sent CREATE_CHILD_SA 0: HDR, SK {N(REKEY_SA), SA, Ni, KEi, TSi, TSr} -->');
+    network.pass(6_000);
+    expectOneChild(network, left, right);
+  });
+
+  test('with the group the peer wants, if the first guess was another', () => {
+    const { network, left, right } = established({
+      leftChild: { esp_proposals: ['aes128gcm16-x25519-ecp256'] },
+      rightChild: { esp_proposals: ['aes128gcm16-ecp256'] },
+    });
+    network.command(left, 'rekey', 'net');
+    network.settle();
+    expect(left.trace[5]).toBe('received CREATE_CHILD_SA 2: <-- HDR, SK {N(INVALID_KE_PAYLOAD)}');
+    network.pass(6_000);
+    expectOneChild(network, left, right);
+    expect(right.reserved.size).toBeLessThanOrEqual(4);
+  });
+
+  test('without losing a packet, whoever begins', () => {
+    for (const who of ['left', 'right'] as const) {
+      const { network, ...nodes } = established();
+      network.startTraffic();
+      network.pass(100);
+      for (let round = 0; round < 3; round++) {
+        network.command(nodes[who], 'rekey', 'net');
+        network.pass(7_000);
+      }
+      expect(network.lost).toEqual([]);
+      expect(network.delivered).toBeGreaterThan(10_000);
+      expectOneChild(network, nodes.left, nodes.right);
+    }
+  });
+
+  test('when its time has come, and again', () => {
+    const { network, left, right } = established({ leftChild: { rekey_time: 100, rand_time: 10 } });
+    network.pass(350_000);
+    expect(left.events.filter(({ type }) => type === 'child-rekeyed').length).toBeGreaterThanOrEqual(3);
+    expectOneChild(network, left, right);
+  });
+
+  test('when the data plane says that a limit is near', () => {
+    const { network, left, right } = established();
+    const [key] = [...left.sas].find(([, { direction }]) => direction === 'out')!;
+    network.feed(left, { type: 'expire', sa: key, kind: 'soft', reason: 'packets' });
+    network.pass(6_000);
+    expect(left.events.filter(({ type }) => type === 'child-rekeyed').length).toBe(1);
+    expectOneChild(network, left, right);
+  });
+
+  test('again later, if the peer is busy', () => {
+    const { network, left, right } = established();
+    const release = holding(network, right);
+    network.command(right, 'rekey', 'left');
+    network.settle();
+    network.command(left, 'rekey', 'net');
+    network.settle();
+    release();
+    network.settle();
+    network.pass(20_000);
+    expectOneChild(network, left, right);
+    expect(left.trace.filter((line) => line.includes('TEMPORARY_FAILURE')).length).toBeGreaterThan(0);
+  });
+
+  test('or made anew, if the peer has lost it', () => {
+    const { network, left, right } = established();
+    // The peer's Delete is lost for good: it believes that the child is gone.
+    network.tamper = (datagram, from) => (from === right ? undefined : datagram);
+    network.command(right, 'terminate', 'net');
+    network.settle();
+    const lost = left.sas.size;
+    expect(lost).toBe(2);
+    network.tamper = (datagram, from) => (from === left ? datagram : undefined);
+    network.pass(1);
+    network.tamper = (datagram) => datagram;
+    network.command(left, 'rekey', 'net');
+    network.pass(30_000);
+    expect(left.core.status(network.now)[0]!.children.length).toBeLessThanOrEqual(1);
+    expect(left.sas.size).toBe(right.sas.size);
+  });
+});
+
+describe('both sides rekey a child at once', () => {
+  test('and end with one child, whoever has the lowest nonce', () => {
+    for (let round = 0; round < 12; round++) {
+      const { network, left, right } = established();
+      network.startTraffic();
+      network.command(left, 'rekey', 'net');
+      network.command(right, 'rekey', 'net');
+      network.pass(20_000);
+      expect(network.lost).toEqual([]);
+      expectOneChild(network, left, right);
+      const deletes = [left, right].map(
+        (node) => node.trace.filter((line) => /^sent .*D\(ESP\)\} -->/.test(line)).length,
+      );
+      expect(deletes).toEqual([1, 1]);
+    }
+  });
+
+  test('and end with one child when one request comes too late', () => {
+    for (let round = 0; round < 4; round++) {
+      const { network, left, right } = established();
+      network.startTraffic();
+      const release = holding(network, left);
+      network.command(left, 'rekey', 'net');
+      network.pass(5);
+      network.tamper = (datagram, from) => (from === left && network.sent.length < 6 ? undefined : datagram);
+      network.command(right, 'rekey', 'net');
+      network.pass(2_000);
+      release();
+      network.pass(30_000);
+      expect(network.lost).toEqual([]);
+      expectOneChild(network, left, right);
+    }
+  });
+
+  test('while the other one deletes it: it is gone, or there is a new one, on both sides', () => {
+    const { network, left, right } = established();
+    network.command(left, 'rekey', 'net');
+    network.command(right, 'terminate', 'net');
+    network.pass(30_000);
+    expect(left.sas.size).toBe(right.sas.size);
+    const [a, b] = [left.core.status(network.now)[0]!, right.core.status(network.now)[0]!];
+    expect(a.children.length).toBe(b.children.length);
+  });
+});
+
+describe('an IKE SA is rekeyed', () => {
+  test('and its children go over to the new one', () => {
+    const { network, left, right } = established();
+    const before = left.core.status(network.now)[0]!;
+    network.startTraffic();
+    network.command(left, 'rekey', 'right');
+    network.pass(1_000);
+    expect(left.trace.slice(4)).toEqual([
+      'sent CREATE_CHILD_SA 2: HDR, SK {SA, Ni, KEi} -->',
+      'received CREATE_CHILD_SA 2: <-- HDR, SK {SA, Nr, KEr}',
+      'sent INFORMATIONAL 3: HDR, SK {D(IKE)} -->',
+      'received INFORMATIONAL 3: <-- HDR, SK {}',
+    ]);
+    expectOneChild(network, left, right);
+    const after = left.core.status(network.now)[0]!;
+    expect(after.spiI).not.toBe(before.spiI);
+    expect(after.children[0]!.id).toBe(before.children[0]!.id);
+    expect(network.lost).toEqual([]);
+  });
+
+  test('by the responder, who is then the initiator of the new one; both can go on with it', () => {
+    const { network, left, right } = established();
+    network.command(right, 'rekey', 'left');
+    network.settle();
+    expect(right.core.status(network.now)[0]!.initiator).toBe(true);
+    network.command(left, 'rekey', 'net');
+    network.pass(6_000);
+    network.command(left, 'rekey', 'right');
+    network.command(right, 'rekey', 'net');
+    network.pass(30_000);
+    expectOneChild(network, left, right);
+  });
+
+  test('by both at once, and one is left', () => {
+    for (let round = 0; round < 12; round++) {
+      const { network, left, right } = established();
+      network.startTraffic();
+      network.command(left, 'rekey', 'right');
+      network.command(right, 'rekey', 'left');
+      network.pass(10_000);
+      expect(network.lost).toEqual([]);
+      expectOneChild(network, left, right);
+    }
+  });
+
+  test('by both at once with a request that comes too late', () => {
+    for (let round = 0; round < 4; round++) {
+      const { network, left, right } = established();
+      const release = holding(network, left);
+      network.command(left, 'rekey', 'right');
+      network.pass(5);
+      network.tamper = (datagram, from) => (from === left && network.sent.length < 6 ? undefined : datagram);
+      network.command(right, 'rekey', 'left');
+      network.pass(2_000);
+      release();
+      network.pass(30_000);
+      expectOneChild(network, left, right);
+    }
+  });
+
+  test('while its deletion is asked for: it is deleted', () => {
+    const { network, left, right } = established();
+    network.command(left, 'rekey', 'right');
+    network.command(left, 'terminate', 'right');
+    network.pass(10_000);
+    expect(left.core.status(network.now).length + right.core.status(network.now).length).toBe(0);
+    expect(left.sas.size + right.sas.size).toBe(0);
+  });
+
+  test('when its time has come', () => {
+    const { network, left, right } = established({ left: { rekey_time: 100 } });
+    network.pass(350_000);
+    expect(left.events.filter(({ type }) => type === 'ike-rekeyed').length).toBeGreaterThanOrEqual(3);
+    expect(right.events.filter(({ type }) => type === 'ike-down')).toEqual([]);
+    expectOneChild(network, left, right);
+  });
+
+  test('with fresh authentication after reauth_time, without a packet lost', () => {
+    const { network, left, right } = established({ left: { reauth_time: 100, rand_time: 0 } });
+    network.startTraffic();
+    network.pass(130_000);
+    expect(left.trace.filter((line) => line.startsWith('sent IKE_AUTH')).length).toBe(2);
+    expect(network.lost).toEqual([]);
+    expectOneChild(network, left, right);
+    expect(left.events.filter(({ type }) => type === 'child-down')).toEqual([]);
+  });
+});
+
+describe('several children in one IKE SA', () => {
+  const second = (own: 1 | 2) => ({
+    more: {
+      local_ts: [`172.16.${own}.0/24`],
+      remote_ts: [`172.16.${3 - own}.0/24`],
+      esp_proposals: ['aes256gcm16-x25519'],
+    },
+  });
+
+  test('are made one by one, the first in IKE_AUTH', () => {
+    const { network, left, right } = established({ leftChildren: second(1), rightChildren: second(2) });
+    expect(left.trace[4]).toBe('sent CREATE_CHILD_SA 2: HDR, SK {SA, Ni, KEi, TSi, TSr} -->');
+    expect(right.core.status(network.now)[0]!.children.map(({ name }) => name)).toEqual(['net', 'more']);
+    expect([...left.routes]).toEqual(['10.2.0.0/16', '172.16.2.0/24']);
+  });
+
+  test('live and go on their own', () => {
+    const { network, left, right } = established({ leftChildren: second(1), rightChildren: second(2) });
+    network.command(right, 'terminate', 'net');
+    network.settle();
+    expect(left.core.status(network.now)[0]!.children.map(({ name }) => name)).toEqual(['more']);
+    network.command(left, 'initiate', 'net');
+    network.settle();
+    expect(left.core.status(network.now).length).toBe(1);
+    expect(right.core.status(network.now)[0]!.children.map(({ name }) => name)).toEqual(['more', 'net']);
+  });
+});
