@@ -33,6 +33,8 @@ export interface WorkerDescriptors {
 export interface Descriptors {
   readonly device: { readonly name: string; readonly mtu: number };
   readonly ports: { readonly ike: number; readonly natTraversal: number };
+  /** SO_MARK of outer packets; 0 for none. */
+  readonly mark: number;
   readonly capabilities: number;
   readonly workers: readonly WorkerDescriptors[];
   /** Sockets for datagrams of IKE on either port. */
@@ -70,6 +72,7 @@ export function openDescriptors(options: DataPlaneOptions, missing: Missing): De
     return {
       device: { name: device.name, mtu: device.mtu },
       ports: { ike: portOf(plain, ports.ike), natTraversal: portOf(esp.workers[0] ?? [], ports.natTraversal) },
+      mark,
       capabilities: device.capabilities | esp.capabilities,
       workers: device.queues.map((queue, worker) => describeWorker(queue, esp.workers[worker]!, raw[worker]!)),
       ike: { plain, natTraversal: esp.workers[0] ?? [] },

@@ -30,6 +30,7 @@ import type { UdpSocket } from './io/udp.ts';
 import { Watch } from './io/watch.ts';
 import { type CompiledKernel, compileKernel, createMemory, instantiateKernel } from './kernel.ts';
 import { arenaAddress, DEFAULT_LIMITS, initialiseMemory, type MemoryPlan, planMemory } from './memory.ts';
+import { PathMtus } from './path-mtu.ts';
 import { WorkerPool, type WorkerReports } from './pool.ts';
 import { Sad } from './sad.ts';
 import { Spd } from './spd.ts';
@@ -70,6 +71,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
   readonly #missing: Missing;
   readonly #sad: Sad;
   readonly #spd: Spd;
+  readonly #pathMtus: PathMtus;
   readonly #datagrams = new DatagramBuffer();
   #watches: readonly Watch[] = [];
   #pool: WorkerPool | undefined;
@@ -98,6 +100,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
     kernel.initialiseCrypto(heap.allocate(CRYPTO_SCRATCH_SIZE));
     this.#sad = new Sad({ memory, kernel, plan, heap, forget: (key) => this.#forget(key) });
     this.#spd = new Spd({ memory, kernel, plan, heap, saAddress: (sa) => this.#sad.address(sa) });
+    this.#pathMtus = new PathMtus(descriptors.mark, (sa, mtu) => this.#sad.setPathMtu(sa, mtu));
   }
 
   async start(backend: string): Promise<void> {
@@ -147,14 +150,18 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
   }
 
   installSa(parameters: SaParameters): SaHandle {
-    return this.#sad.install(parameters);
+    const sa = this.#sad.install(parameters);
+    if (parameters.direction === 'out') this.#pathMtus.set(sa, parameters.remote);
+    return sa;
   }
 
   moveSa(sa: SaHandle, local: Endpoint, remote: Endpoint): void {
     this.#sad.move(sa, local, remote);
+    if (this.#sad.parameters(sa)?.direction === 'out') this.#pathMtus.set(sa, remote);
   }
 
   removeSa(sa: SaHandle): void {
+    this.#pathMtus.delete(sa);
     this.#spd.forgetSa(sa);
     this.#sad.remove(sa);
   }
@@ -227,6 +234,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
   async #close(): Promise<void> {
     process.off('exit', this.#onExit);
     for (const watch of this.#watches) watch.close();
+    this.#pathMtus.close();
     await this.#pool?.stop();
     this.#sad.close();
     this.#descriptors.close();

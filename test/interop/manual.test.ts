@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ManualGatewayOptions } from '../../src/demo/manual-gateway.ts';
 import { ManualBed } from './manual-gateways.ts';
@@ -14,12 +15,23 @@ const SAS: readonly (readonly [name: string, options: Omit<ManualGatewayOptions,
   ['two workers and four SAs', { workers: 2, pairs: 4 }],
   ['two workers and one SA', { workers: 2 }],
   ['the node backend', { backend: 'node' }],
+  ['raw ESP over IPv4', { encapsulation: false }],
+  ['raw ESP over IPv6, two workers', { encapsulation: false, outer: 6, workers: 2, pairs: 2 }],
+  ['AH over IPv4', { protocol: 'ah', suite: 'sha256', encapsulation: false }],
+  ['AH over IPv6', { protocol: 'ah', suite: 'sha256', encapsulation: false, outer: 6 }],
+  ['ESP in transport mode, in UDP', { mode: 'transport' }],
+  ['ESP in transport mode, raw over IPv6', { mode: 'transport', encapsulation: false, outer: 6 }],
+  ['AH in transport mode', { mode: 'transport', protocol: 'ah', suite: 'sha256', encapsulation: false }],
 ];
 
+/** In transport mode the gateways talk, whose addresses are those of the outer packets. */
+const familiesOf = ({ mode, outer = 4 }: Omit<ManualGatewayOptions, 'side'>): readonly (4 | 6)[] =>
+  mode === 'transport' ? [outer] : [4, 6];
+
 describe('two gateways with manual SAs', () => {
-  it.each(SAS)('carry pings and TCP of either family: %s', async (_, options) => {
+  it.each(SAS)('carry pings and TCP: %s', async (_, options) => {
     bed = await ManualBed.create(options);
-    for (const family of [4, 6] as const) {
+    for (const family of familiesOf(options)) {
       for (const bytes of [0, 56, 1300]) {
         const report = await bed.ping(family, bytes);
         expect(report, `${bytes} bytes over IPv${family}`).toMatchObject({ sent: 5, received: 5 });
@@ -47,5 +59,19 @@ describe('two gateways with manual SAs', () => {
     expect(performance.now() - started).toBeLessThan(1000);
     expect(bed.bed.run('gatewayA', 'ip', 'rule')).not.toContain('fwmark');
     expect(bed.bed.run('gatewayA', 'ip', 'link')).not.toContain('espalier0');
+  });
+});
+
+describe('the path MTU', () => {
+  it('is that of the way to the peer, and changes with it; hosts are told', async () => {
+    bed = await ManualBed.create({}, { wanMtu: 1300 });
+    expect(await bed.ping(4, 1172)).toMatchObject({ received: 5 });
+    expect(await bed.transfer(4, 20 * MEGABYTE)).toBe(true);
+    for (const gateway of ['gatewayA', 'gatewayB'] as const)
+      bed.bed.run(gateway, 'ip', 'link', 'set', 'wan', 'mtu', '1280');
+    await sleep(1500);
+    expect(await bed.transfer(4, 20 * MEGABYTE)).toBe(true);
+    expect(await bed.transfer(6, 5 * MEGABYTE)).toBe(true);
+    expect((await bed.a.ask()).drops).not.toHaveProperty('OutSendError');
   });
 });

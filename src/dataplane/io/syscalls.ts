@@ -40,6 +40,9 @@ const openPair = call<[number, number, number, Uint8Array]>('int socketpair(int,
 const bindSocket = call<[Fd, Uint8Array, Length]>('int bind(int, uint8_t *, uint32_t)');
 const connectSocket = call<[Fd, Uint8Array, Length]>('int connect(int, uint8_t *, uint32_t)');
 const socketName = call<[Fd, Uint8Array, Uint8Array]>('int getsockname(int, uint8_t *, uint8_t *)');
+const getOption = call<[Fd, number, number, Uint8Array, Uint8Array]>(
+  'int getsockopt(int, int, int, uint8_t *, uint8_t *)',
+);
 const setOption = call<[Fd, number, number, Uint8Array, Length]>('int setsockopt(int, int, int, uint8_t *, uint32_t)');
 const control = call<[Fd, number, Uint8Array]>('int ioctl(int, unsigned long, uint8_t *)');
 const controlByValue = call<[Fd, number, number]>('int ioctl(int, unsigned long, unsigned long)');
@@ -112,6 +115,13 @@ const int32 = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value)
 export function setsockopt(fd: Fd, level: number, option: number, value: number | Uint8Array): boolean {
   const bytes = typeof value === 'number' ? int32(value) : value;
   return setOption(fd, level, option, bytes, bytes.length) === 0;
+}
+
+/** @returns the value of an option that is an int; undefined if the kernel refuses */
+export function getsockopt(fd: Fd, level: number, option: number): number | undefined {
+  const value = int32(0);
+  if (getOption(fd, level, option, value, int32(value.length)) !== 0) return undefined;
+  return new DataView(value.buffer).getInt32(0, true);
 }
 
 /** ioctl with a structure. @returns whether the kernel did it */

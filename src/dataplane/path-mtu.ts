@@ -1,0 +1,98 @@
+/**
+ * How long an outer packet to each peer may be (RFC 4301 §8.2), as the system knows it: the MTU of
+ * the device on the way, and what ICMP "too big" has taught. The system checks that such a message
+ * answers a packet of ours, bounds what it says, and forgets it after ten minutes.
+ */
+import type { Endpoint, SaHandle } from '../contract.ts';
+import { IPPROTO_IP, IPPROTO_IPV6, markPackets, SOCK_DGRAM } from './io/socket-options.ts';
+import { close, connect, getsockopt, socket } from './io/syscalls.ts';
+import { AF_INET, AF_INET6, SOCKADDR_IN6, writeSockaddr } from './sockaddr.ts';
+
+const IP_MTU = 14;
+const IPV6_MTU = 24;
+/** Milliseconds between looks, and peers looked at each time, in turn. */
+const INTERVAL = 1000;
+const PEERS = 500;
+/** Nothing is sent there: connecting only looks up the route. */
+const ANY_PORT = 9;
+
+interface Peer {
+  readonly remote: Endpoint;
+  readonly sas: Set<SaHandle>;
+  mtu: number;
+}
+
+export class PathMtus {
+  readonly #mark: number;
+  readonly #changed: (sa: SaHandle, mtu: number) => void;
+  /** By address. */
+  readonly #peers = new Map<string, Peer>();
+  readonly #peerOf = new Map<SaHandle, Peer>();
+  readonly #timer: NodeJS.Timeout;
+  #turn: Iterator<Peer> | undefined;
+
+  /** @param changed is told of an SA whose peer has another path MTU than it was told last */
+  constructor(mark: number, changed: (sa: SaHandle, mtu: number) => void) {
+    this.#mark = mark;
+    this.#changed = changed;
+    this.#timer = setInterval(() => this.#refresh(), INTERVAL).unref();
+  }
+
+  /** @param sa an outbound SA, new or moved */
+  set(sa: SaHandle, remote: Endpoint): void {
+    this.delete(sa);
+    let peer = this.#peers.get(remote.address);
+    if (peer === undefined) {
+      peer = { remote, sas: new Set(), mtu: 0 };
+      this.#peers.set(remote.address, peer);
+      peer.mtu = this.#query(remote);
+    }
+    peer.sas.add(sa);
+    this.#peerOf.set(sa, peer);
+    if (peer.mtu > 0) this.#changed(sa, peer.mtu);
+  }
+
+  delete(sa: SaHandle): void {
+    const peer = this.#peerOf.get(sa);
+    if (peer === undefined) return;
+    this.#peerOf.delete(sa);
+    peer.sas.delete(sa);
+    if (peer.sas.size === 0) this.#peers.delete(peer.remote.address);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #refresh(): void {
+    this.#turn ??= this.#peers.values();
+    for (let count = 0; count < PEERS; count++) {
+      const { value: peer, done } = this.#turn.next();
+      if (done) {
+        this.#turn = undefined;
+        return;
+      }
+      const mtu = this.#query(peer.remote);
+      if (mtu === 0 || mtu === peer.mtu) continue;
+      peer.mtu = mtu;
+      for (const sa of peer.sas) this.#changed(sa, mtu);
+    }
+  }
+
+  /** @returns 0 where there is no way to the peer */
+  #query(remote: Endpoint): number {
+    const v6 = remote.address.includes(':');
+    const fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
+    try {
+      const name = new Uint8Array(SOCKADDR_IN6);
+      const length = writeSockaddr(name, 0, { ...remote, port: remote.port || ANY_PORT });
+      markPackets(fd, this.#mark, new Set());
+      connect(fd, name.subarray(0, length), remote.address);
+      return getsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_MTU : IP_MTU) ?? 0;
+    } catch {
+      return 0;
+    } finally {
+      close(fd);
+    }
+  }
+}
