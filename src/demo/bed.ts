@@ -104,6 +104,8 @@ export class Bed {
       const namespace = this.namespace(place);
       command('ip', 'netns', 'add', namespace);
       this.#ip(place, 'link', 'set', 'lo', 'up');
+      // Otherwise neighbours are not heard until a second after the links are up.
+      this.sysctl(place, 'net.ipv6.conf.default.accept_dad', '0');
     }
     this.#wire('hostA', 'lan', 'gatewayA', 'lan', 1500);
     this.#wire('gatewayA', 'wan', 'gatewayB', 'wan', wanMtu);
