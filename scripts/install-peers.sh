@@ -3,6 +3,7 @@
 set -euo pipefail
 
 packages=(
+  python3-scapy python3-cryptography # an independent encoder and decoder of ESP and AH
   python3-cryptography-vectors # the NIST CAVP files
 )
 
