@@ -47,6 +47,9 @@ export interface PacketView {
   intact(): boolean;
 }
 
+/** What of a kernel lays out KEY blocks. */
+export type KeySetup = Pick<KernelExports, 'keyStateLength' | 'setupKey'>;
+
 const CANARY = 64;
 const CANARY_BYTE = 0xc5;
 /** What a backend may read past the last thing it is given. */
@@ -57,8 +60,7 @@ export class Workbench {
   readonly #end: number;
   #next = L.STATIC_END + L.CRYPTO_SCRATCH_SIZE;
   #serial = 0;
-  #setUp: ((key: number) => void) | undefined;
-  #stateLength: KernelExports['keyStateLength'] | undefined;
+  #kernelSetup: KeySetup | undefined;
 
   /** @param size bytes for keys and packets */
   constructor(size: number) {
@@ -73,9 +75,13 @@ export class Workbench {
     const best = chooseBuild();
     const exports = instantiateKernel((await compileKernel(build ?? best)).module, this.kernel);
     exports.initialiseCrypto(L.STATIC_END);
-    this.#setUp = exports.setupKey;
-    this.#stateLength = exports.keyStateLength;
+    this.expandWith(exports);
     return exports;
+  }
+
+  /** Has keys that are laid out from now on expanded by that kernel. */
+  expandWith(setup: KeySetup): void {
+    this.#kernelSetup = setup;
   }
 
   /** Takes all keys and packets away; what lay there is zero again. */
@@ -97,7 +103,7 @@ export class Workbench {
   key(suite: CipherSuite, keys: SuiteKeys): number {
     const { bytes } = this.kernel;
     const lengths = suiteLengths(suite);
-    const length = (this.#stateLength?.(suite.encr ?? 0, lengths.key, suite.integ) ?? 0) >>> 0;
+    const length = (this.#kernelSetup?.keyStateLength(suite.encr ?? 0, lengths.key, suite.integ) ?? 0) >>> 0;
     // A suite that the kernel does not have has no STATE; other backends may know it.
     const known = length !== 0xffffffff;
     const address = this.allocate(L.KEY_STATE + (known ? length : 0));
@@ -114,7 +120,7 @@ export class Workbench {
     bytes.set(keys.salt, address + L.KEY_SALT);
     bytes.set(keys.key, address + L.KEY_KEY);
     bytes.set(keys.integKey, address + L.KEY_INTEG_KEY);
-    if (known) this.#setUp?.(address);
+    if (known) this.#kernelSetup?.setupKey(address);
     return address;
   }
 
@@ -125,7 +131,7 @@ export class Workbench {
     bytes.set(keys.salt, address + L.KEY_SALT);
     bytes.set(keys.key, address + L.KEY_KEY);
     bytes.set(keys.integKey, address + L.KEY_INTEG_KEY);
-    this.#setUp?.(address);
+    this.#kernelSetup?.setupKey(address);
   }
 
   /**
