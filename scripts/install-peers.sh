@@ -4,6 +4,9 @@ set -euo pipefail
 
 packages=(
   python3-scapy python3-cryptography # an independent encoder and decoder of ESP and AH
+  iproute2 nftables tcpdump tshark
+  charon-systemd strongswan-swanctl libstrongswan-standard-plugins libstrongswan-extra-plugins
+  libcharon-extra-plugins # kernel-libipsec
   python3-cryptography-vectors # the NIST CAVP files
 )
 

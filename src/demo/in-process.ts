@@ -16,6 +16,8 @@ const FRAME_ROOM = 70_000;
 const PINGS = 20;
 /** Ports that anybody may bind; both gateways use the same, on different loopback addresses. */
 const PORTS = [15_500, 15_501] as const;
+/** Addresses of 127.0.0.0/8 that another run on this machine does not use. */
+const LOOPBACK = `127.${1 + ((process.pid >> 8) % 250)}.${process.pid & 255}`;
 
 /** The host's end of a link. */
 class LinkEnd implements FrameLink {
@@ -47,7 +49,7 @@ class LinkEnd implements FrameLink {
 const loopback = (side: Side, address: string): Side => ({ ...side, address });
 
 export async function demoInProcess(plan: DemoPlan): Promise<DemoMeasurements> {
-  const [a, b] = [loopback(SIDES[0], '127.0.0.1'), loopback(SIDES[1], '127.0.0.2')];
+  const [a, b] = [loopback(SIDES[0], `${LOOPBACK}.1`), loopback(SIDES[1], `${LOOPBACK}.2`)];
   const secret = newSecret();
   const links: [Link, Link] = [createLink(), createLink()];
   const ends = links.map(({ host }) => new LinkEnd(host[0]!)) as [LinkEnd, LinkEnd];

@@ -1,12 +1,17 @@
 /** ICMP echo (RFC 792) and ICMPv6 echo (RFC 4443 §4.1) over a raw socket: no `ping` command is needed. */
 import { randomBytes } from 'node:crypto';
 import { isIPv6 } from 'node:net';
-import { close, connect, receive, SystemError, send, socket } from '../dataplane/io/syscalls.ts';
+import { close, connect, receive, SystemError, send, setsockopt, socket } from '../dataplane/io/syscalls.ts';
 import { Watch } from '../dataplane/io/watch.ts';
 import { AF_INET, AF_INET6, SOCKADDR_IN6, writeSockaddr } from '../dataplane/sockaddr.ts';
 import { EspalierError } from '../errors.ts';
 
 const SOCK_RAW = 3;
+const SOL_IP = 0;
+const IP_MTU_DISCOVER = 10;
+const SOL_IPV6 = 41;
+const IPV6_MTU_DISCOVER = 23;
+const PMTUDISC_DONT = 0;
 const IPPROTO_ICMP = 1;
 const IPPROTO_ICMPV6 = 58;
 /** Type of a request and of its reply. */
@@ -63,6 +68,9 @@ function openSocket(address: string): number {
   const v6 = isIPv6(address);
   try {
     const fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_RAW, v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+    // Without DF: requests that are too large travel in fragments, the first one too.
+    if (v6) setsockopt(fd, SOL_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_DONT);
+    else setsockopt(fd, SOL_IP, IP_MTU_DISCOVER, PMTUDISC_DONT);
     const name = new Uint8Array(SOCKADDR_IN6);
     connect(fd, name.subarray(0, writeSockaddr(name, 0, { address, port: 0 })), address);
     return fd;

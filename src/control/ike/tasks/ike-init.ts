@@ -201,7 +201,7 @@ function floatPorts(cx: Context, sa: IkeSa): void {
 
 const ADVICE: Readonly<Record<number, string>> = {
   [NOTIFY.NO_PROPOSAL_CHOSEN]:
-    'none of our proposals suits it, or it knows no connection with this address; compare "proposals" and the addresses on both sides',
+    'none of our "proposals" suits it, or it has no connection for these addresses; compare both on the two sides',
   [NOTIFY.INVALID_SYNTAX]: 'it could not read our message',
   [NOTIFY.INVALID_MAJOR_VERSION]: 'it speaks another version of IKE',
   [NOTIFY.UNSUPPORTED_CRITICAL_PAYLOAD]: 'it did not know a payload of ours',
@@ -216,7 +216,12 @@ export function holdInitError(cx: Context, sa: IkeSa, payloads: readonly Payload
   const error = errorNotify(payloads);
   if (error === undefined || error.notify === NOTIFY.INVALID_KE_PAYLOAD) return false;
   if (sa.timers.has('init-error')) return true;
-  const failure = peerFailure(error, ADVICE[error.notify] ?? `that is notify ${notifyName(error.notify)}`);
+  const advice = ADVICE[error.notify] ?? `that is notify ${notifyName(error.notify)}`;
+  const offered = sa.connection.proposals.map(({ text }) => text).join(', ');
+  const failure = peerFailure(
+    error,
+    error.notify === NOTIFY.NO_PROPOSAL_CHOSEN ? `${advice}; we offered ${offered}` : advice,
+  );
   cx.setTimer(sa, 'init-error', cx.now + ERROR_HOLD, () => destroy(cx, sa, 'failed', failure));
   return true;
 }
