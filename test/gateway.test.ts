@@ -14,7 +14,7 @@ const file = join(directory, 'gateway.yaml');
 
 const CONFIG = `
 gateway: { listen: 127.0.0.1, port: ${PORT}, port_nat_t: ${PORT + 1} }
-control: { socket: ${socket} }
+control: { socket: ${socket}, metrics: '127.0.0.1:${PORT + 9}' }
 connections:
   home:
     local_addrs: 127.0.0.1
@@ -125,6 +125,16 @@ describe('a gateway', () => {
     expect(text).toMatch(/^espalier_info\{.*backend="wasm".*\} 1$/m);
     expect(text).toMatch(/^espalier_sa_packets_total\{connection="",child="to",direction="out",spi="00001000"\} 0$/m);
     expect(await client.metrics()).toMatch(/^espalier_info\{.*backend="wasm".*\} 1$/m);
+  });
+
+  it('serves metrics over TCP where the configuration asks for it, and nothing else there', async () => {
+    const at = (path: string, method = 'GET') => fetch(`http://127.0.0.1:${PORT + 9}${path}`, { method });
+    const metrics = await at('/metrics');
+    expect(metrics.headers.get('content-type')).toMatch(/^text\/plain/);
+    expect(await metrics.text()).toMatch(/^espalier_uptime_seconds \d+$/m);
+    for (const [path, method] of [['/status'], ['/reload', 'POST'], ['/down/home', 'POST']] as const) {
+      expect((await at(path, method)).status).toBe(404);
+    }
   });
 
   it('reads its file again, and says what changed and what needs a restart', async () => {

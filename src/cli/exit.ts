@@ -1,6 +1,5 @@
 /** How the command ends: sysexits.h's codes, a sentence on stderr, never a stack trace. */
 import { CommanderError } from 'commander';
-import { ConfigError } from '../control/config/error.ts';
 import { EspalierError } from '../errors.ts';
 
 export const EXIT = {
@@ -35,12 +34,9 @@ export class Exit extends Error {
 export function reportFailure(error: unknown): number {
   if (error instanceof Exit) return error.exitCode;
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.OK : EXIT.USAGE;
-  if (error instanceof ConfigError) {
-    process.stderr.write(`${error.message}\n`);
-    return EXIT.CONFIG;
-  }
   if (error instanceof EspalierError) {
-    process.stderr.write(`espalier: ${error.message}\n`);
+    // Each line of a configuration's problems begins with its file.
+    process.stderr.write(error.code === 'ERR_CONFIG' ? `${error.message}\n` : `espalier: ${error.message}\n`);
     return EXIT_BY_CODE[error.code] ?? EXIT.FAILED;
   }
   const text = error instanceof Error ? error.message : String(error);

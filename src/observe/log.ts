@@ -30,8 +30,12 @@ class TextStream implements DestinationStream {
     const { time, level, msg, ...fields } = JSON.parse(line) as Record<string, unknown>;
     const name = (levels.labels[Number(level)] ?? String(level)).toUpperCase().padEnd(5);
     const rest = Object.entries(fields).map(([key, value]) => `  ${key}=${fieldText(value)}`);
-    this.#out.write(`${String(time).slice(11, 23)} ${name} ${msg ?? ''}${rest.join('')}\n`);
+    this.#out.write(`${String(time).slice(11, 23)} ${name} ${oneLine(`${msg ?? ''}${rest.join('')}`)}\n`);
   }
 }
 
 const fieldText = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
+
+/** What a peer sends may be in a message, and must not look like a line of its own. */
+const oneLine = (text: string): string =>
+  text.replace(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1));

@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { describeBackends, isModulePath, runConformance } from '../../dataplane/backends/index.ts';
 import { EXIT, Exit } from '../exit.ts';
 import { examples } from '../help.ts';
 import { client, type SocketOptions, socketOption } from '../options.ts';
@@ -21,7 +20,8 @@ export const backendCommand = (): Command =>
     .addCommand(testCommand());
 
 const listCommand = (): Command =>
-  new Command('list').description('List the backends that come with Espalier.').action(() => {
+  new Command('list').description('List the backends that come with Espalier.').action(async () => {
+    const { describeBackends } = await backends();
     const entries = Object.entries(describeBackends());
     const width = Math.max(...entries.map(([name]) => name.length));
     for (const [name, about] of entries) process.stdout.write(`${name.padEnd(width)}  ${about}\n`);
@@ -44,6 +44,7 @@ const testCommand = (): Command =>
     .argument('<name>', 'a name or the path of a module')
     .addHelpText('after', examples(['espalier backend test ./my-backend.js', 'a module that exports createBackend']))
     .action(async (name: string) => {
+      const { runConformance } = await backends();
       let failures = 0;
       for await (const { ok, name: sentence, detail } of runConformance(absolute(name))) {
         if (!ok) failures++;
@@ -53,9 +54,12 @@ const testCommand = (): Command =>
       if (failures > 0) throw new Exit(EXIT.FAILED);
     });
 
+/** Not before they are needed: the other commands start sooner without them. */
+const backends = () => import('../../dataplane/backends/index.ts');
+
 /** The gateway runs in another folder than this command. */
 const absolute = (name: string): string =>
   name
     .split('+')
-    .map((part) => (isModulePath(part) ? resolve(part) : part))
+    .map((part) => (part.startsWith('.') ? resolve(part) : part))
     .join('+');

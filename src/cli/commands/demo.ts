@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type DemoOptions, runDemo } from '../../demo/demo.ts';
+import type { DemoOptions } from '../../demo/demo.ts';
 import { Exit } from '../exit.ts';
 import { examples } from '../help.ts';
 
@@ -25,6 +25,7 @@ export const demoCommand = (): Command =>
       ),
     )
     .action(async (options: DemoOptions) => {
+      const { runDemo } = await import('../../demo/demo.ts');
       const status = await runDemo(options);
       if (status !== 0) throw new Exit(status);
     });

@@ -3,8 +3,8 @@ import type { Logger } from 'pino';
 import { loadConfig } from '../../control/config/load.ts';
 import type { LogLevel } from '../../control/config/model.ts';
 import { EspalierError } from '../../errors.ts';
-import { Gateway } from '../../gateway.ts';
-import { createLogger, type LogFormat } from '../../observe/log.ts';
+import type { Gateway } from '../../gateway.ts';
+import type { LogFormat } from '../../observe/log.ts';
 import { EXIT, Exit } from '../exit.ts';
 import { examples } from '../help.ts';
 import { configOption } from '../options.ts';
@@ -46,6 +46,11 @@ export const runCommand = (): Command =>
     .action(run);
 
 async function run({ config, backend, logLevel, logFormat }: RunOptions): Promise<void> {
+  // Only this command needs the gateway; the others start sooner without it.
+  const [{ Gateway }, { createLogger }] = await Promise.all([
+    import('../../gateway.ts'),
+    import('../../observe/log.ts'),
+  ]);
   const level = logLevel ?? loadConfig(config).config.control.logLevel;
   const logger = createLogger({ level, ...(logFormat && { format: logFormat }) });
   const gateway = await Gateway.start(config, { logger, ...(backend !== undefined && { backend }) });
