@@ -1,0 +1,131 @@
+/** What `bench scale` measures of a data plane that holds many SAs and policies. */
+import { Worker } from 'node:worker_threads';
+import { OUT_PACKETS, SLOTS } from '../../assembly/layout/arena.ts';
+import { SA_SIZE } from '../../assembly/layout/records.ts';
+import { PACKET_SIZE, PACKET_STATUS, STATUS_OK } from '../../assembly/layout.ts';
+import { type FrameKind, frameOf, Plane, SUPER_PAYLOAD } from './plane.ts';
+import type { TrafficTask } from './traffic.ts';
+
+/** Frames of a batch: few enough to stay in the cache, so that what is far away is the SAs. */
+const BATCH = 8;
+/** Peers are visited in steps of this prime, which takes in all of them and no two neighbours. */
+const STRIDE = 7919;
+
+export interface Figures {
+  /** Mbit/s of TCP payload through parse, SPD, SA, framing and AES-128-GCM, spread over all SAs. */
+  readonly throughputMbps: number;
+  /** Nanoseconds to parse a packet and find its policy: in the flow cache, and without it. */
+  readonly lookupNanos: number;
+  readonly coldLookupNanos: number;
+  /** Bytes of shared memory for each SA beyond the first. Of one SA there is no such figure, nor a rate: 0. */
+  readonly bytesPerSa: number;
+  /** SAs with their policies a second, by an idle data plane and beside traffic. */
+  readonly installsPerSecond: number;
+  readonly loadedInstallsPerSecond: number;
+}
+
+const secondsSince = (start: number) => (performance.now() - start) / 1000;
+
+/** Calls `round` until the time is up, after a tenth of it to warm up. @returns rounds a second */
+function rate(seconds: number, round: () => void): number {
+  let start = performance.now();
+  while (secondsSince(start) < seconds / 10) round();
+  let rounds = 0;
+  start = performance.now();
+  do {
+    round();
+    rounds++;
+  } while (secondsSince(start) < seconds);
+  return rounds / secondsSince(start);
+}
+
+/** Makes batches whose frames go to one peer after another. */
+function batches(plane: Plane, kind: FrameKind, peers: number, frames: number): () => number {
+  let peer = 0;
+  plane.load(frameOf(kind), frames);
+  return () => {
+    for (let slot = 0; slot < frames; slot++) {
+      plane.address(slot, peer);
+      peer = (peer + STRIDE) % peers;
+    }
+    return plane.kernel.outboundPrepare(plane.arena, frames);
+  };
+}
+
+function throughput(plane: Plane, peers: number, seconds: number): number {
+  const prepare = batches(plane, 'super', peers, BATCH);
+  const packets = plane.arena + OUT_PACKETS;
+  const round = () => {
+    const count = prepare();
+    plane.kernel.sealBatch(packets, count);
+    plane.kernel.outboundFinish(plane.arena);
+    return count;
+  };
+  verify(plane, packets, round());
+  return (rate(seconds, round) * BATCH * SUPER_PAYLOAD * 8) / 1e6;
+}
+
+/** The batch must open under the keys it was sealed with. @throws Error if a packet does not */
+function verify(plane: Plane, packets: number, count: number): void {
+  plane.kernel.openBatch(packets, count);
+  for (let i = 0; i < count; i++) {
+    const status = plane.memory.words[(packets + i * PACKET_SIZE + PACKET_STATUS) >>> 2];
+    if (status !== STATUS_OK) throw new Error(`packet ${i} of ${count} does not open again`);
+  }
+  if (count === 0) throw new Error('nothing was sealed');
+}
+
+function lookup(module: WebAssembly.Module, peers: number, capacity: number, seconds: number, cold: boolean): number {
+  const plane = new Plane(module, capacity);
+  for (let peer = 0; peer < peers; peer++) plane.discard(peer);
+  const prepare = batches(plane, 'small', peers, SLOTS);
+  const batchesPerSecond = rate(seconds, () => {
+    if (cold) plane.touch();
+    if (prepare() !== 0) throw new Error('a discarded packet was sealed');
+    plane.kernel.outboundFinish(plane.arena);
+  });
+  return 1e9 / (batchesPerSecond * SLOTS);
+}
+
+/** Installs beside a thread that sends all the while by the first SA. */
+async function loadedInstalls(module: WebAssembly.Module, peers: number, capacity: number): Promise<number> {
+  const plane = new Plane(module, capacity);
+  plane.protect(0);
+  plane.load(frameOf('super'), BATCH);
+  const state = new Int32Array(new SharedArrayBuffer(8));
+  const task: TrafficTask = { memory: plane.memory.memory, module, arena: plane.arena, frames: BATCH, state };
+  const thread = new Worker(new URL('./traffic.js', import.meta.url), { workerData: task });
+  try {
+    while (Atomics.load(state, 1) < 100) await new Promise((resolve) => setTimeout(resolve, 5));
+    const before = Atomics.load(state, 1);
+    const start = performance.now();
+    for (let peer = 1; peer <= peers; peer++) plane.protect(peer);
+    const seconds = secondsSince(start);
+    if (peers > 1000 && Atomics.load(state, 1) === before)
+      throw new Error('no traffic flowed during the installations');
+    return peers / seconds;
+  } finally {
+    Atomics.store(state, 0, 1);
+    await new Promise((resolve) => thread.once('exit', resolve));
+  }
+}
+
+/** @param count SAs, and as many policies */
+export async function measure(module: WebAssembly.Module, count: number, seconds: number): Promise<Figures> {
+  const capacity = count + 8;
+  const plane = new Plane(module, capacity);
+  plane.protect(0);
+  const first = plane.heap.used;
+  const start = performance.now();
+  for (let peer = 1; peer < count; peer++) plane.protect(peer);
+  const installing = secondsSince(start);
+  const more = count - 1;
+  return {
+    throughputMbps: throughput(plane, count, seconds),
+    lookupNanos: lookup(module, count, capacity, seconds / 2, false),
+    coldLookupNanos: lookup(module, count, capacity, seconds / 2, true),
+    bytesPerSa: count === 1 ? 0 : (plane.heap.used - first) / more + SA_SIZE,
+    installsPerSecond: count === 1 ? 0 : more / installing,
+    loadedInstallsPerSecond: count === 1 ? 0 : await loadedInstalls(module, more, capacity),
+  };
+}
