@@ -38,7 +38,9 @@ describe.each([
     directory = mkdtempSync(join(tmpdir(), 'espalier-'));
     capture = join(directory, 'wan.pcap');
     bed = Bed.create(uniqueName('ws'));
-    const tcpdump = bed.spawn('gatewayA', 'tcpdump', ['-i', 'wan', '--immediate-mode', '-U', '-w', capture, 'udp'], { stdio: 'pipe' });
+    const tcpdump = bed.spawn('gatewayA', 'tcpdump', ['-i', 'wan', '--immediate-mode', '-U', '-w', capture, 'udp'], {
+      stdio: 'pipe',
+    });
     await once(tcpdump.stderr!, 'data');
     const a = new Espalier(bed, 'gatewayA', join(directory, 'a'));
     const b = new Espalier(bed, 'gatewayB', join(directory, 'b'));
