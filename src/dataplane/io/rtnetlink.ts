@@ -8,7 +8,8 @@
  *     +---------+----+----+---------+---------+--------------------+-----------------------------+
  */
 import { addressBytes } from '../selector.ts';
-import { close, EEXIST, ESRCH, receive, SystemError, send, socket } from './syscalls.ts';
+import { AF_INET, AF_INET6 } from '../sockaddr.ts';
+import { close, EAFNOSUPPORT, EEXIST, ESRCH, receive, SystemError, send, socket } from './syscalls.ts';
 
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
@@ -38,6 +39,9 @@ const RTM_DELRULE = 33;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_TXQLEN = 13;
+const IFLA_AF_SPEC = 26;
+const IFLA_INET6_ADDR_GEN_MODE = 8;
+const IN6_ADDR_GEN_MODE_NONE = 1;
 const IFF_UP = 0x1;
 const IFF_LOOPBACK = 0x8;
 const ARPHRD_NONE = 0xfffe;
@@ -107,7 +111,7 @@ export interface RuleChange {
 
 const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 const align = (length: number): number => (length + 3) & ~3;
-const rtFamily = (address: Uint8Array): number => (address.length === 4 ? 2 : 10);
+const rtFamily = (address: Uint8Array): number => (address.length === 4 ? AF_INET : AF_INET6);
 
 /** A netlink socket; close it after use. */
 export class Rtnetlink {
@@ -133,6 +137,16 @@ export class Rtnetlink {
         broadcast: (flags & IFF_LOOPBACK) === 0 && view.getUint16(2, true) !== ARPHRD_NONE,
       };
     });
+  }
+
+  /** Keeps the system from giving the device a link-local address, and from talking IPv6 over it by itself. */
+  withoutLinkLocal(index: number): void {
+    const header = new Uint8Array(16);
+    new DataView(header.buffer).setInt32(4, index, true);
+    const mode = attribute(IFLA_INET6_ADDR_GEN_MODE, Uint8Array.of(IN6_ADDR_GEN_MODE_NONE));
+    this.#tolerate(EAFNOSUPPORT, () =>
+      this.#request('set up IPv6 on the device', RTM_NEWLINK, 0, header, [[IFLA_AF_SPEC, attribute(AF_INET6, mode)]]),
+    );
   }
 
   /** Sets the MTU and the length of the queue (in packets), and switches the device on. */
@@ -175,7 +189,7 @@ export class Rtnetlink {
   mainDestinations(family: number): Prefix[] {
     const header = new Uint8Array(12);
     header[0] = family;
-    const size = family === 2 ? 4 : 16;
+    const size = family === AF_INET ? 4 : 16;
     return this.#dump(RTM_GETROUTE, header).flatMap((message) => {
       const attributes = parseAttributes(message.subarray(12));
       const table = readU32(attributes.get(RTA_TABLE)) || message[4]!;
@@ -254,6 +268,16 @@ export class Rtnetlink {
 }
 
 type Attribute = readonly [kind: number, data: Uint8Array];
+
+/** @returns one attribute as bytes, to be nested in another */
+function attribute(kind: number, data: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(align(ATTRIBUTE_HEADER + data.length));
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, ATTRIBUTE_HEADER + data.length, true);
+  view.setUint16(2, kind, true);
+  bytes.set(data, ATTRIBUTE_HEADER);
+  return bytes;
+}
 
 function routeMessage({ prefix, table, device, source }: RouteChange): [Uint8Array, Attribute[]] {
   const header = new Uint8Array(12);

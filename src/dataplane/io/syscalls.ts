@@ -50,7 +50,7 @@ const closeFile = call<[Fd]>('int close(int)');
 const sendBytes = call<[Fd, Uint8Array, Length, number]>('intptr_t send(int, uint8_t *, size_t, int)');
 const receiveBytes = call<[Fd, Uint8Array, Length, number]>('intptr_t recv(int, uint8_t *, size_t, int)');
 
-export const { EAGAIN, EEXIST, EINTR, EIO, ENOBUFS, ENOENT, EPERM, ESRCH } = constants.errno;
+export const { EAFNOSUPPORT, EAGAIN, EEXIST, EINTR, EIO, ENOBUFS, ENOENT, EPERM, ESRCH } = constants.errno;
 export const MSG_DONTWAIT = 0x40;
 
 const O_RDWR_NONBLOCK_CLOEXEC = 0o2 | 0o4000 | 0o2000000;

@@ -143,6 +143,7 @@ function configure(name: string, options: TunOptions): { index: number; mtu: num
     if (own === undefined) throw new EspalierError('ERR_NO_TUN', `the TUN device ${name} has vanished`);
     const paths = links.filter((link) => link.up && link.broadcast).map((link) => link.mtu);
     const mtu = options.mtu ?? Math.max(MTU_LEAST, Math.min(MTU_UNKNOWN, ...paths) - OVERHEAD);
+    netlink.withoutLinkLocal(own.index);
     netlink.configureLink(own.index, mtu, QUEUE_LENGTH);
     for (const address of options.addresses) netlink.addAddress(own.index, address);
     return { index: own.index, mtu };
