@@ -10,7 +10,8 @@ const WORKER_FILE = packagePath('dist', 'src', 'dataplane', 'worker.js');
 /** Milliseconds that a worker has to end its task before its thread is ended. */
 const STOP_PATIENCE = 500;
 
-export type WorkerReports = Exclude<WorkerReport, { type: 'ready' } | { type: 'backend' }>;
+type Answer = Extract<WorkerReport, { type: 'ready' } | { type: 'backend' }>;
+export type WorkerReports = Exclude<WorkerReport, Answer>;
 
 export interface PoolOptions {
   readonly tasks: readonly Omit<WorkerTask, 'port'>[];
@@ -25,7 +26,7 @@ export class WorkerPool {
   static async start(options: PoolOptions): Promise<WorkerPool> {
     const pool = new WorkerPool(options);
     try {
-      await Promise.race([pool.#all('ready'), pool.#ended]);
+      await pool.#answers();
     } catch (error) {
       await pool.stop();
       throw error;
@@ -42,7 +43,7 @@ export class WorkerPool {
   readonly #ended: Promise<unknown>;
   readonly #onReport: PoolOptions['onReport'];
   /** Who waits for an answer of each worker. */
-  readonly #waiting: ((report: WorkerReport) => void)[] = [];
+  readonly #waiting: ((answer: Answer) => void)[] = [];
   #switching: Promise<void> = Promise.resolve();
   #stopping = false;
 
@@ -64,13 +65,9 @@ export class WorkerPool {
   /** Switches the backend of every worker; one switch at a time. @throws EspalierError of the first that cannot */
   setBackend(name: string): Promise<void> {
     const next = this.#switching.then(async () => {
-      const answers = this.#all('backend');
+      const answers = this.#answers();
       this.tell({ type: 'backend', name });
-      for (const answer of await answers) {
-        if (answer.type === 'backend' && answer.error !== undefined) {
-          throw new EspalierError(answer.error.code, answer.error.message);
-        }
-      }
+      await answers;
     });
     this.#switching = next.catch(() => {});
     return next;
@@ -99,17 +96,21 @@ export class WorkerPool {
     return { port: port1, ended };
   }
 
-  /** @returns the next answer of that type of every worker */
-  #all(type: WorkerReport['type']): Promise<WorkerReport[]> {
-    return Promise.all(
-      this.#ports.map(
-        (_, worker) =>
-          new Promise<WorkerReport>((resolve) => {
-            this.#waiting[worker] = (report) => {
-              if (report.type === type) resolve(report);
-            };
-          }),
-      ),
-    );
+  /**
+   * Waits for the next answer of every worker.
+   * @throws EspalierError of the first that reports one; the error of a thread that has failed
+   */
+  async #answers(): Promise<void> {
+    const failure = new Promise<never>((_, reject) => void this.#ended.catch(reject));
+    const answers = await Promise.race([Promise.all(this.#ports.map((_, worker) => this.#answer(worker))), failure]);
+    for (const { error } of answers) {
+      if (error !== undefined) throw new EspalierError(error.code, error.message);
+    }
+  }
+
+  #answer(worker: number): Promise<Answer> {
+    return new Promise((resolve) => {
+      this.#waiting[worker] = resolve;
+    });
   }
 }

@@ -46,14 +46,21 @@ export interface PostedDatagram {
   readonly data: Uint8Array;
 }
 
+/** An EspalierError, whose code would not survive the way to the other thread. */
+interface ReportedError {
+  readonly code: string;
+  readonly message: string;
+}
+
 /** To the engine. */
 export type WorkerReport =
-  | { readonly type: 'ready' }
+  /** The worker watches its descriptors, or why it cannot. */
+  | { readonly type: 'ready'; readonly error?: ReportedError }
   | { readonly type: 'ike'; readonly datagrams: readonly PostedDatagram[] }
   /** EVENT records, one behind the other. */
   | { readonly type: 'events'; readonly events: Uint8Array }
   /** The backend has been switched, or why not. */
-  | { readonly type: 'backend'; readonly error?: { readonly code: string; readonly message: string } }
+  | { readonly type: 'backend'; readonly error?: ReportedError }
   /** Something that this system lacks, or that has gone wrong: one sentence. */
   | { readonly type: 'missing'; readonly sentence: string };
 
@@ -64,8 +71,20 @@ export interface BackendHolder {
 
 /** piscina's entry point. */
 export default async function work(task: WorkerTask): Promise<void> {
-  const worker = await Worker.start(task);
+  let worker: Worker;
+  try {
+    worker = await Worker.start(task);
+  } catch (error) {
+    task.port.postMessage({ type: 'ready', error: reportedError(error) } satisfies WorkerReport);
+    task.port.close();
+    return;
+  }
   await worker.stopped;
+}
+
+function reportedError(error: unknown): ReportedError {
+  const { code = 'ERR_WORKER', message } = error as Error & { readonly code?: string };
+  return { code, message };
 }
 
 class Worker {
@@ -155,8 +174,7 @@ class Worker {
       this.#backend.current = next;
       this.#report({ type: 'backend' });
     } catch (error) {
-      const { code = 'ERR_BACKEND', message } = error as Error & { code?: string };
-      this.#report({ type: 'backend', error: { code, message } });
+      this.#report({ type: 'backend', error: reportedError(error) });
     }
   }
 
