@@ -9,30 +9,23 @@
 import { randomFillSync } from 'node:crypto';
 import { ARENA_EPOCH, ARENA_SIZE } from '../../assembly/layout/arena.ts';
 import * as R from '../../assembly/layout/records.ts';
-import * as K from '../../assembly/layout.ts';
 import { ENCR, INTEG, suiteName } from '../algorithms.ts';
 import type { Endpoint, SaCounters, SaHandle, SaParameters } from '../contract.ts';
 import { EspalierError } from '../errors.ts';
 import type { KernelMemory } from './backends/backend.ts';
-import { DEFAULT_PATH_MTU, type Geometry, geometryOf, innerMtu } from './geometry.ts';
+import { DEFAULT_PATH_MTU, type Geometry, geometryOf } from './geometry.ts';
 import type { Heap } from './heap.ts';
 import type { KernelExports } from './kernel.ts';
 import type { MemoryPlan } from './memory.ts';
-import { addressBytes, writeSelector } from './selector.ts';
-import { writeSockaddr } from './sockaddr.ts';
+import { SaRecords } from './sa-records.ts';
+import { addressBytes } from './selector.ts';
 
 /** SPIs up to here are reserved by IANA (RFC 4303 §2.1). */
 const RESERVED_SPIS = 255;
-const LEAST_WINDOW = 64;
-const MOST_WINDOW = 65_536;
 const MAX_U32 = 0xffffffff;
 const UNKNOWN_SUITE = 0xffffffff;
-/** A successor is asked for when this part of the sequence numbers is used up. */
-const SOFT_SEQUENCE = 15 / 16;
 /** Milliseconds after which removed SAs are looked at again. */
 const REAP_INTERVAL = 2;
-const HOP_LIMIT = 64;
-const IPPROTO = { udp: 17, esp: 50, ah: 51 } as const;
 
 interface Installed {
   readonly address: number;
@@ -65,6 +58,7 @@ export class Sad {
   readonly #kernel: KernelExports;
   readonly #plan: MemoryPlan;
   readonly #heap: Heap;
+  readonly #records: SaRecords;
   readonly #forget: (key: number) => void;
   readonly #installed = new Map<SaHandle, Installed>();
   /** SPIs of inbound SAs, `esp` and `ah` apart, and those reserved. */
@@ -75,7 +69,6 @@ export class Sad {
   #retired: Retired[] = [];
   #reaper: NodeJS.Timeout | undefined;
   #nextHandle = 1;
-  #serial = 0;
   readonly #random = new Uint32Array(64);
   #randomLeft = 0;
 
@@ -88,6 +81,7 @@ export class Sad {
     this.#kernel = kernel;
     this.#plan = plan;
     this.#heap = heap;
+    this.#records = new SaRecords(memory, kernel, heap);
     this.#forget = forget ?? (() => {});
   }
 
@@ -122,8 +116,8 @@ export class Sad {
     const address = this.#takeRecord();
     const handle = this.#nextHandle;
     try {
-      this.#writeRecord(address, handle, parameters, geometry);
-      this.#writeKey(address, parameters, geometry, stateLength);
+      this.#records.write(address, handle, parameters, geometry);
+      this.#records.writeKey(address, parameters, geometry, stateLength);
     } catch (error) {
       this.#release(address);
       throw error;
@@ -146,12 +140,7 @@ export class Sad {
     const parameters = { ...sa.parameters, local, remote };
     const geometry = geometryOf(parameters);
     this.#checkAddressing(parameters, sa.parameters);
-    const { words } = this.#memory;
-    words[(sa.address + R.SA_FLAGS) >>> 2] = geometry.flags;
-    words[(sa.address + R.SA_LANE) >>> 2] = geometry.lane;
-    words[(sa.address + R.SA_BLOCK_MASK) >>> 2] = geometry.blockMask;
-    this.#writeAddresses(sa.address, parameters);
-    this.#writeMtu(sa.address, geometry, sa.pathMtu);
+    this.#records.writePath(sa.address, parameters, geometry, sa.pathMtu);
     Atomics.store(this.#signed, (sa.address + R.SA_MAPPED) >>> 2, 0);
     this.#installed.set(handle, { ...sa, parameters, geometry });
   }
@@ -161,7 +150,7 @@ export class Sad {
     const sa = this.#installed.get(handle);
     if (sa === undefined) return;
     sa.pathMtu = pathMtu;
-    this.#writeMtu(sa.address, sa.geometry, pathMtu);
+    this.#records.writeMtu(sa.address, sa.geometry, pathMtu);
   }
 
   /**
@@ -300,99 +289,6 @@ export class Sad {
     this.#freeRecords.push(address);
   }
 
-  #writeRecord(address: number, handle: SaHandle, parameters: SaParameters, geometry: Geometry): void {
-    const { bytes, words } = this.#memory;
-    const set = (field: number, value: number) => {
-      words[(address + field) >>> 2] = value;
-    };
-    set(R.SA_HANDLE, handle);
-    set(R.SA_SPI, byteSwap(parameters.spi));
-    set(R.SA_FLAGS, geometry.flags);
-    set(R.SA_IV_LENGTH, geometry.iv);
-    set(R.SA_ICV_LENGTH, geometry.icv);
-    set(R.SA_BLOCK_MASK, geometry.blockMask);
-    set(R.SA_LANE, geometry.lane);
-    set(R.SA_TFC, parameters.tfcPadding ?? 0);
-    this.#writeAddresses(address, parameters);
-    this.#writeMtu(address, geometry, DEFAULT_PATH_MTU);
-    this.#writeLimits(address, parameters);
-    randomFillSync(bytes, address + R.SA_IV_MASK, 8);
-    if (parameters.direction === 'in') {
-      const window = windowSize(parameters.replayWindow);
-      if (window > 0) set(R.SA_WINDOW, this.#heap.allocate(windowRing(window) / 8));
-      set(R.SA_WINDOW_SIZE, window);
-    }
-    const { selectors } = parameters;
-    if (selectors.length === 0) return;
-    const list = this.#heap.allocate(selectors.length * R.SELECTOR_SIZE);
-    set(R.SA_SELECTORS, list);
-    set(R.SA_SELECTOR_COUNT, selectors.length);
-    selectors.forEach((selector, index) => {
-      writeSelector(this.#memory, list + index * R.SELECTOR_SIZE, selector);
-    });
-  }
-
-  #writeKey(address: number, { suite, keys }: SaParameters, lengths: Geometry, stateLength: number): void {
-    const { bytes, words } = this.#memory;
-    const key = this.#heap.allocate(K.KEY_STATE + stateLength);
-    words[(address + R.SA_KEY) >>> 2] = key;
-    this.#serial = (this.#serial + 1) >>> 0;
-    const set = (field: number, value: number) => {
-      words[(key + field) >>> 2] = value;
-    };
-    set(K.KEY_ENCR, suite.encr ?? 0);
-    set(K.KEY_INTEG, suite.integ);
-    set(K.KEY_KEY_LENGTH, lengths.key);
-    set(K.KEY_INTEG_KEY_LENGTH, lengths.integKey);
-    set(K.KEY_ICV_LENGTH, lengths.icv);
-    set(K.KEY_IV_LENGTH, lengths.iv);
-    set(K.KEY_SERIAL, this.#serial);
-    set(K.KEY_STATE_LENGTH, stateLength);
-    bytes.set(keys.encryption.subarray(0, lengths.key), key + K.KEY_KEY);
-    bytes.set(keys.encryption.subarray(lengths.key), key + K.KEY_SALT);
-    bytes.set(keys.integrity.subarray(0, lengths.integKey), key + K.KEY_INTEG_KEY);
-    if (keys.integrity.length > lengths.integKey) {
-      bytes.set(keys.integrity.subarray(lengths.integKey), key + K.KEY_SALT);
-    }
-    this.#kernel.setupKey(key);
-  }
-
-  #writeLimits(address: number, { direction, esn, lifetime = {} }: SaParameters): void {
-    const set = (field: number, value: number | undefined) => {
-      const word = (address + field) >>> 2;
-      this.#memory.words[word] = value === undefined ? MAX_U32 : value % 2 ** 32;
-      this.#memory.words[word + 1] = value === undefined ? MAX_U32 : Math.floor(value / 2 ** 32);
-    };
-    set(R.SA_SOFT_BYTES, lifetime.softBytes);
-    set(R.SA_HARD_BYTES, lifetime.hardBytes);
-    set(R.SA_SOFT_PACKETS, lifetime.softPackets);
-    set(R.SA_HARD_PACKETS, lifetime.hardPackets);
-    const numbers = esn ? 2 ** 64 : 2 ** 32;
-    set(R.SA_SOFT_SEQUENCE, direction === 'out' ? numbers * SOFT_SEQUENCE : undefined);
-    set(R.SA_HARD_SEQUENCE, direction === 'out' && !esn ? MAX_U32 : undefined);
-  }
-
-  #writeMtu(address: number, geometry: Geometry, pathMtu: number): void {
-    this.#memory.words[(address + R.SA_PATH_MTU) >>> 2] = pathMtu;
-    this.#memory.words[(address + R.SA_INNER_MTU) >>> 2] = innerMtu(geometry, pathMtu);
-  }
-
-  /** Socket addresses and the template of the outer header. */
-  #writeAddresses(address: number, parameters: SaParameters): void {
-    const { bytes, words } = this.#memory;
-    const ported = (endpoint: Endpoint) => (parameters.udpEncapsulation ? endpoint : { ...endpoint, port: 0 });
-    words[(address + R.SA_REMOTE_LENGTH) >>> 2] = writeSockaddr(
-      bytes,
-      address + R.SA_REMOTE,
-      ported(parameters.remote),
-    );
-    words[(address + R.SA_LOCAL_LENGTH) >>> 2] = writeSockaddr(bytes, address + R.SA_LOCAL, ported(parameters.local));
-    const header = outerHeader(parameters);
-    bytes.fill(0, address + R.SA_HEADER, address + R.SA_SIZE);
-    bytes.set(header, address + R.SA_HEADER);
-    words[(address + R.SA_HEADER_LENGTH) >>> 2] = header.length;
-  }
-
   // ─── Chains ─────────────────────────────────────────────────────────────────────────────────
 
   #link(address: number): void {
@@ -427,42 +323,4 @@ export class Sad {
     }
     return this.#random[--this.#randomLeft]!;
   }
-}
-
-/** @returns numbers the window holds: a multiple of 32; 0 switches anti-replay off */
-function windowSize(wanted: number): number {
-  if (wanted === 0) return 0;
-  return Math.min(MOST_WINDOW, Math.max(LEAST_WINDOW, Math.ceil(wanted / 32) * 32));
-}
-
-/** @returns bits of the ring that holds a window; same as `ringMask` of assembly/replay.ts */
-function windowRing(size: number): number {
-  return 2 ** Math.ceil(Math.log2(size));
-}
-
-const byteSwap = (word: number): number =>
-  ((word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24)) >>> 0;
-
-/** The outer IP header without lengths, ID, DSCP and checksum. */
-function outerHeader({ local, remote, protocol, udpEncapsulation, df }: SaParameters): Uint8Array {
-  const source = addressBytes(local.address);
-  const destination = addressBytes(remote.address);
-  const next = udpEncapsulation ? IPPROTO.udp : IPPROTO[protocol];
-  if (source.length === 4) {
-    const header = new Uint8Array(20);
-    header[0] = 0x45;
-    header[6] = df === 'set' ? 0x40 : 0;
-    header[8] = HOP_LIMIT;
-    header[9] = next;
-    header.set(source, 12);
-    header.set(destination, 16);
-    return header;
-  }
-  const header = new Uint8Array(40);
-  header[0] = 0x60;
-  header[6] = next;
-  header[7] = HOP_LIMIT;
-  header.set(source, 8);
-  header.set(destination, 24);
-  return header;
 }
