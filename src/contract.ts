@@ -148,7 +148,7 @@ export interface DataPlane {
   /** Points a `protect` policy to another SA (or to none, which traps), without a gap. */
   setPolicySa(policy: PolicyHandle, sa: SaHandle | undefined): void;
   removePolicy(policy: PolicyHandle): void;
-  /** Sends one IKE datagram; on port 4500 the non-ESP marker is put in front. */
+  /** Sends one IKE datagram; on port 4500 the non-ESP marker is put in front of all but a NAT keepalive's one byte. */
   sendIke(datagram: IkeDatagram): void;
   on<E extends keyof DataPlaneEvents>(event: E, listener: (...values: DataPlaneEvents[E]) => void): this;
   off<E extends keyof DataPlaneEvents>(event: E, listener: (...values: DataPlaneEvents[E]) => void): this;

@@ -23,6 +23,8 @@ export interface Logger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
+  /** Spares the work of messages that nobody reads. */
+  isLevelEnabled?(level: string): boolean;
 }
 
 /** A data plane that may know routes. */
@@ -79,6 +81,7 @@ export class ControlPlane extends EventEmitter<ControlPlaneEvents> {
     this.core = new IkeCore({
       config: options.config,
       exportKeys: options.onKeys !== undefined,
+      debug: () => options.logger.isLevelEnabled?.('debug') ?? true,
       environment: {
         crypto: options.crypto ?? createProvider(options.config.control.crypto),
         reserveSpi: () => this.dataPlane.reserveSpi(),

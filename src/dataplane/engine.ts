@@ -200,7 +200,8 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
     const plain = datagram.local.port === ports.ike;
     const socket = socketFor(plain ? ike.plain : ike.natTraversal, datagram);
     // What cannot be sent is lost, as datagrams may be: IKE sends it again.
-    if (socket !== undefined) this.#datagrams.send(socket, datagram, !plain);
+    // A NAT keepalive, one byte, goes as it is (RFC 3948 §2.3).
+    if (socket !== undefined) this.#datagrams.send(socket, datagram, !plain && datagram.data.length > 1);
   }
 
   #receiveIke(socket: UdpSocket): void {

@@ -9,6 +9,7 @@ import type { ChildKeys } from '../crypto/keys.ts';
 import type { Context } from '../ike/context.ts';
 import type { Cause } from '../ike/failure.ts';
 import type { IkeSa } from '../ike/sa.ts';
+import { isLive } from '../ike/states.ts';
 import { formatSelector } from '../wire/payloads/ts.ts';
 import { type ChildAgreement, ChildSa } from './child-sa.ts';
 import { saParameters } from './keymat.ts';
@@ -80,6 +81,9 @@ function stopSending(cx: Context, child: ChildSa): void {
 export function removeChild(cx: Context, child: ChildSa, cause: Cause, reason: string): void {
   if (child.state === 'DELETED') return;
   const replaced = cause === 'replaced';
+  const successor = child.replacedBy;
+  // The peer has let go of the old one, so it is ready for the new one.
+  if (successor !== undefined && isLive(successor.state) && !successor.sending) cx.policies.use(successor);
   child.state = 'DELETED';
   cx.clearTimers(child);
   child.owner.children.delete(child.id);

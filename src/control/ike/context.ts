@@ -40,6 +40,8 @@ export interface ContextParts {
   readonly connections: ConnectionManager;
   readonly operations: Operations;
   readonly exportKeys: boolean;
+  /** Messages in RFC notation are only made where somebody reads them. */
+  readonly debug: () => boolean;
   /** Requests that the peer may have outstanding. */
   readonly receiveWindow: number;
 }
@@ -114,7 +116,13 @@ export class Context {
     return effects;
   }
 
+  get debugging(): boolean {
+    return this.parts.debug();
+  }
+
+  /** `debug` is for short texts; whoever makes long ones asks `debugging` first. */
   log(level: LogLevel, message: string, connection?: string): void {
+    if (level === 'debug' && !this.debugging) return;
     this.push(connection === undefined ? { type: 'log', level, message } : { type: 'log', level, message, connection });
   }
 

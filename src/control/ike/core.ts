@@ -32,6 +32,8 @@ export interface IkeCoreOptions {
   readonly environment: Environment;
   /** Emit `keys` effects. */
   readonly exportKeys?: boolean;
+  /** Is the level `debug` read? Default: yes. */
+  readonly debug?: () => boolean;
   /** Requests that a peer may have outstanding at a time (SET_WINDOW_SIZE); default 1. */
   readonly window?: number;
 }
@@ -43,10 +45,11 @@ export class IkeCore {
   private timerAt: number | undefined;
   private readonly stopRequests: number[] = [];
 
-  constructor({ config, environment, exportKeys = false, window = 1 }: IkeCoreOptions) {
+  constructor({ config, environment, exportKeys = false, debug = () => true, window = 1 }: IkeCoreOptions) {
     this.cx = new Context(config, (cx) => ({
       environment,
       exportKeys,
+      debug,
       receiveWindow: window,
       timers: new Timers(),
       table: new SaTable(),
@@ -128,8 +131,8 @@ export class IkeCore {
     },
     mapping: ({ sa, remote }) => {
       const owner = this.cx.children.get(sa)?.owner;
-      // Only a peer behind a NAT may move without a word; with MOBIKE it says so (RFC 4555 §3.8).
-      if (owner === undefined || !owner.natRemote || owner.peer.mobike) return;
+      // Only a peer behind a NAT moves without a word of its own (RFC 7296 §2.23).
+      if (owner === undefined || !owner.natRemote || owner.natLocal) return;
       movePath(this.cx, owner, owner.local, remote);
     },
     'install-failed': ({ sa, reason }) => {

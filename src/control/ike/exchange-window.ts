@@ -75,9 +75,9 @@ export class ExchangeWindow {
     return record;
   }
 
-  /** The first IKE_SA_INIT was answered outside of the window: the peer's next request is 1. */
-  startAt(expected: number): void {
-    this.expected = expected;
+  /** ID of the peer's first request that was not answered. */
+  get firstUnanswered(): number {
+    return this.expected;
   }
 
   classify(messageId: number): RequestKind {

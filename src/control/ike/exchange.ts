@@ -115,7 +115,7 @@ type TracedMessage = Parameters<typeof traceMessage>[0];
 
 /** Logs a message in RFC notation. */
 export function trace(cx: Context, sa: IkeSa, verb: 'sent' | 'received', message: TracedMessage): void {
-  cx.log('debug', `${verb} ${traceMessage(message)}`, sa.connection.name);
+  if (cx.debugging) cx.log('debug', `${verb} ${traceMessage(message)}`, sa.connection.name);
 }
 
 /** The response to a request of ours, authentic unless it is IKE_SA_INIT. */

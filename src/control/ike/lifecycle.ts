@@ -30,7 +30,10 @@ export function destroy(cx: Context, sa: IkeSa, cause: Cause, why: EspalierError
   for (const child of children) removeChild(cx, child, cause, why.message);
   sa.wipe();
   cx.table.settle(sa);
-  cx.timers.set(cx.now + LINGER, () => cx.table.remove(sa));
+  // Only a peer that went as far as IKE_AUTH has an answer that it may have missed.
+  if (sa.window.firstUnanswered > (sa.initDigest === undefined ? 0 : 1))
+    cx.timers.set(cx.now + LINGER, () => cx.table.remove(sa));
+  else cx.table.remove(sa);
   if (!isSuperseded) report(cx, sa, wasEstablished, cause, why);
   cx.connections.ikeDown(sa, wasEstablished, cause, why);
 }

@@ -50,7 +50,7 @@ const MAX_REASSEMBLIES = 4;
 
 /** Refuses silently: what is malformed and not authentic gets no answer and leaves no trace but a line at `debug`. */
 function drop(cx: Context, datagram: IkeDatagram, reason: string): void {
-  cx.log('debug', `dropped ${datagram.data.length} bytes from ${datagram.remote.address}: ${reason}`);
+  if (cx.debugging) cx.log('debug', `dropped ${datagram.data.length} bytes from ${datagram.remote.address}: ${reason}`);
 }
 
 export function receive(cx: Context, datagram: IkeDatagram): void {

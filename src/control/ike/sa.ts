@@ -132,6 +132,8 @@ export class IkeSa {
   reauthenticates: IkeSa | undefined;
   /** Digest of the IKE_SA_INIT request that made it, for the table. */
   initDigest: string | undefined;
+  /** MOBIKE: hash of our address as the peer last saw it. */
+  natMapping: string | undefined;
   /** MOBIKE: the peer's other addresses. */
   peerAddresses: readonly string[] = [];
 

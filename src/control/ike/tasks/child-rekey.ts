@@ -133,6 +133,7 @@ function resolveCollision(cx: Context, sa: IkeSa, old: ChildSa, ours: ChildSa, t
   cx.clearTimer(loser, 'rekey');
   if (oursLoses) {
     // The peer deletes the old child, and begins to send on its own new one.
+    sendWhenConfirmed(cx, theirs);
     enqueue(cx, sa, new DeleteChild(ours, 'replaced', 'the peer rekeyed at the same time'));
     return;
   }

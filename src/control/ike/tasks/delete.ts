@@ -139,7 +139,6 @@ export function respondDeleteChildren(cx: Context, sa: IkeSa, payloads: readonly
       // RFC 7296 §1.4.1: deletions that cross each other are not answered with each other.
       const crossing = child.state === 'DELETING';
       const successor = child.replacedBy;
-      if (successor !== undefined && !successor.sending) cx.policies.use(successor);
       removeChild(cx, child, successor === undefined ? 'peer' : 'replaced', 'the peer deleted it');
       if (!crossing) spis.set(protocol, [...(spis.get(protocol) ?? []), child.agreement.spiIn]);
     }

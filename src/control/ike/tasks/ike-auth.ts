@@ -20,6 +20,7 @@ import { authContext, identityOf, ownIdentity } from '../authentication.ts';
 import type { Context } from '../context.ts';
 import { enqueue, seal, send } from '../exchange.ts';
 import { Failure, peerFailure } from '../failure.ts';
+import { noteWindowSize, windowSize } from '../features.ts';
 import { adoptPpkKeys, ppkIdentity, withPpk } from '../ppk.ts';
 import { errorNotify } from '../rules.ts';
 import type { IkeSa, WantedChild } from '../sa.ts';
@@ -65,7 +66,7 @@ export class IkeAuth implements Task {
       payloads.push(ppkIdentity(connection));
       if (!connection.ppkRequired) payloads.push(notification(NOTIFY.NO_PPK_AUTH, makeAuth(local, context()).data));
     }
-    payloads.push(...this.offerFirstChild(cx, sa));
+    payloads.push(...windowSize(cx), ...this.offerFirstChild(cx, sa));
     return payloads;
   }
 
@@ -80,6 +81,7 @@ export class IkeAuth implements Task {
       sa.peer.mobike = true;
       noteAddresses(sa, payloads);
     }
+    noteWindowSize(sa, payloads);
     const { nonceI, nonceR } = sa.handshake!;
     const { asked } = this;
     established(cx, sa);

@@ -19,12 +19,12 @@ import { notification } from '../../wire/payloads/notify.ts';
 import { byAddress } from '../choose.ts';
 import type { Context } from '../context.ts';
 import { seal, send, trace } from '../exchange.ts';
+import { featureNotifies, noteFeatures } from '../features.ts';
 import { keyInitial, NONCE_LENGTH } from '../keying.ts';
 import { because, destroy } from '../lifecycle.ts';
 import { findNat, natDetection } from '../nat.ts';
 import { checkPayloads } from '../rules.ts';
 import { IkeSa } from '../sa.ts';
-import { featureNotifies, noteFeatures } from './ike-init.ts';
 
 /** A half-open SA is dropped after so long without IKE_AUTH. */
 const HALF_OPEN_LIFETIME = 30_000;

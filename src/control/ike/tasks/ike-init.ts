@@ -8,7 +8,6 @@
  *
  * The responder's half is `ike-init-respond.ts`: it works without an SA.
  */
-import { parseSignatureHashes, signatureHashes } from '../../auth/hashes.ts';
 import { additionalMethods, checkAnswer, keMethod, offer } from '../../proposals/select.ts';
 import { EXCHANGE, NOTIFY, notifyName, TRANSFORM } from '../../wire/iana.ts';
 import { find, findAll, findNotify } from '../../wire/message.ts';
@@ -18,6 +17,7 @@ import { wantsIntermediate } from '../choose.ts';
 import type { Context } from '../context.ts';
 import { enqueue } from '../exchange.ts';
 import { Failure, peerFailure } from '../failure.ts';
+import { featureNotifies, noteFeatures } from '../features.ts';
 import type { SealedMessage } from '../fragment.ts';
 import { keyInitial, NONCE_LENGTH } from '../keying.ts';
 import { destroy } from '../lifecycle.ts';
@@ -35,27 +35,6 @@ const ERROR_HOLD = 1_000;
 /** NAT-T: 500 becomes 4500 (RFC 7296 §2.23). */
 const IKE_PORT = 500;
 const NAT_T_PORT = 4500;
-
-/** @returns what both sides of IKE_SA_INIT say they can do */
-export function featureNotifies(sa: Pick<IkeSa, 'connection'>): NotifyPayload[] {
-  const { connection } = sa;
-  const out: NotifyPayload[] = [];
-  if (connection.fragmentation !== 'no') out.push(notification(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED));
-  out.push(signatureHashes());
-  return out;
-}
-
-/** Remembers what the peer said it can do. */
-export function noteFeatures(sa: IkeSa, payloads: readonly Payload[]): void {
-  const has = (notify: number) => findNotify(payloads, notify) !== undefined;
-  const { peer, connection } = sa;
-  peer.fragmentation = connection.fragmentation !== 'no' && has(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED);
-  peer.childless = has(NOTIFY.CHILDLESS_IKEV2_SUPPORTED);
-  peer.intermediate = has(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED);
-  peer.ppk = has(NOTIFY.USE_PPK);
-  const hashes = findNotify(payloads, NOTIFY.SIGNATURE_HASH_ALGORITHMS);
-  if (hashes !== undefined) peer.hashes = parseSignatureHashes(hashes);
-}
 
 export class IkeInit implements Task {
   readonly name = 'IKE_SA_INIT';

@@ -159,6 +159,7 @@ export class IkeRekey implements Task {
     ) {
       // Ours has the lowest nonce: the peer's stays, and the peer deletes the old SA.
       inherit(cx, sa, rival);
+      next.replacedBy = rival;
       next.state = 'DELETING';
       enqueue(cx, next, new DeleteIke('replaced', 'the peer rekeyed at the same time'));
       if (isDoomed) cx.operations.deleteIke(rival, 'command', 'it was to be deleted while it was rekeyed');

@@ -9,7 +9,7 @@
  */
 import type { Endpoint } from '../../../contract.ts';
 import { addressBytes, addressText } from '../../wire/address.ts';
-import { equalBytes } from '../../wire/bytes.ts';
+import { equalBytes, toHex } from '../../wire/bytes.ts';
 import { EXCHANGE, NOTIFY } from '../../wire/iana.ts';
 import { findAll, findNotify } from '../../wire/message.ts';
 import type { Payload } from '../../wire/payloads/index.ts';
@@ -87,6 +87,8 @@ export class UpdateAddresses implements Task {
       sa.natLocal = nat.local || sa.connection.encap;
       sa.natRemote = nat.remote;
     }
+    sa.natMapping = undefined;
+    noteNatProbe(cx, sa, payloads);
     movePath(cx, sa, sa.local, sa.remote);
     cx.log('info', `IKE SA ${sa.id} moved to ${sa.local.address} === ${sa.remote.address}`, sa.connection.name);
     return 'done';
@@ -156,6 +158,22 @@ function respondUpdate(cx: Context, sa: IkeSa, { payloads }: Received, echo: rea
     payloads: [...natDetection(cx.crypto, sa, local, remote, sa.connection.encap), ...echo],
     after: () => enqueue(cx, sa, new ReturnRoutability()),
   };
+}
+
+/** @returns what a liveness check of ours asks with, where a NAT may have changed our mapping (RFC 4555 §3.8) */
+export function natProbe(cx: Context, sa: IkeSa): NotifyPayload[] {
+  if (!sa.initiator || !sa.peer.mobike || !sa.natLocal) return [];
+  return natDetection(cx.crypto, sa, sa.local, sa.remote, sa.connection.encap);
+}
+
+/** The answer to `natProbe`: another address than last time means that the peer has to be told. */
+export function noteNatProbe(cx: Context, sa: IkeSa, payloads: readonly Payload[]): void {
+  const seen = findNotify(payloads, NOTIFY.NAT_DETECTION_DESTINATION_IP);
+  if (seen === undefined || !sa.initiator || !sa.peer.mobike) return;
+  const mapping = toHex(seen.data);
+  const isChanged = sa.natMapping !== undefined && sa.natMapping !== mapping;
+  sa.natMapping = mapping;
+  if (isChanged) enqueue(cx, sa, new UpdateAddresses());
 }
 
 /** A peer behind a NAT asks what its address looks like from here (RFC 4555 §3.8). */

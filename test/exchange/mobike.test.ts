@@ -1,0 +1,127 @@
+import { describe, expect, test } from 'vitest';
+import { LEFT, type Network, type Node, pair, RIGHT, type Sides } from './network.ts';
+
+const NEW = '192.0.2.77';
+
+function established(sides: Sides = { left: { mobike: true }, right: { mobike: true } }) {
+  const made = pair(sides);
+  made.network.command(made.left, 'initiate', 'right');
+  made.network.settle();
+  return made;
+}
+
+/** Puts a NAT in front of `left`, whose outside port can change. */
+function nat(network: Network, left: Node) {
+  const outside = { address: '203.0.113.7', shift: 20_000 };
+  network.addresses.set(outside.address, left);
+  network.tamper = (datagram, from) => {
+    if (from === left) {
+      return { ...datagram, local: { address: outside.address, port: datagram.local.port + outside.shift } };
+    }
+    return {
+      ...datagram,
+      remote: { address: LEFT, port: datagram.remote.port > 10_000 ? 4500 : datagram.remote.port },
+    };
+  };
+  return outside;
+}
+
+describe('MOBIKE (RFC 4555)', () => {
+  test('is agreed on in IKE_AUTH, and ports change over to 4500', () => {
+    const { network, left } = established();
+    expect(left.trace[2]).toContain('N(MOBIKE_SUPPORTED)');
+    expect(network.sent.at(-1)!.local.port).toBe(4500);
+  });
+
+  test('moves the IKE SA and its children to a new address, and checks that it is the peer who is there', () => {
+    const { network, left, right } = established();
+    network.addresses.delete(LEFT);
+    network.addresses.set(NEW, left);
+    network.feed(left, { type: 'addresses', addresses: [NEW] });
+    network.settle();
+    expect(left.trace.slice(4)).toEqual([
+      'sent INFORMATIONAL 2: HDR, SK {N(UPDATE_SA_ADDRESSES), N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)} -->',
+      'received INFORMATIONAL 2: <-- HDR, SK {N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)}',
+      'received INFORMATIONAL 0: HDR, SK {N(COOKIE2)} -->',
+      'sent INFORMATIONAL 0: <-- HDR, SK {N(COOKIE2)}',
+    ]);
+    for (const sa of left.sas.values()) expect(sa.local.address).toBe(NEW);
+    for (const sa of right.sas.values()) expect(sa.remote.address).toBe(NEW);
+    expect(left.core.status(network.now)[0]!.local.address).toBe(NEW);
+  });
+
+  test('an address that stays is left alone', () => {
+    const { network, left } = established();
+    const before = network.sent.length;
+    network.feed(left, { type: 'addresses', addresses: [NEW, LEFT] });
+    network.settle();
+    expect(network.sent.length).toBe(before);
+  });
+
+  test('the responder does not follow a message from elsewhere without UPDATE_SA_ADDRESSES', () => {
+    const { network, left, right } = established();
+    network.tamper = (datagram, from) =>
+      from === left ? { ...datagram, local: { ...datagram.local, address: NEW } } : datagram;
+    network.addresses.set(NEW, left);
+    network.command(left, 'rekey', 'net');
+    network.settle();
+    expect(right.core.status(network.now)[0]!.remote.address).toBe(LEFT);
+  });
+
+  test('a NAT whose mapping changed is noticed by the liveness check, and the peer is told', () => {
+    const made = pair({ left: { mobike: true, dpd_delay: 10 }, right: { mobike: true, remote_addrs: [] } });
+    const { network, left, right } = made;
+    const outside = nat(network, left);
+    network.command(left, 'initiate', 'right');
+    network.settle();
+    network.pass(25_000);
+    expect(right.core.status(network.now)[0]!.remote.port).toBe(24_500);
+    outside.shift = 30_000;
+    network.pass(25_000);
+    expect(right.core.status(network.now)[0]!.remote.port).toBe(34_500);
+    expect(right.installed('out')[0]!.remote.port).toBe(34_500);
+  });
+});
+
+describe('NAT rebinding without MOBIKE (RFC 7296 §2.23)', () => {
+  test('an authentic message from the new mapping moves the peer', () => {
+    const { network, left, right } = pair({ left: { dpd_delay: 10 }, right: { remote_addrs: [] } });
+    const outside = nat(network, left);
+    network.command(left, 'initiate', 'right');
+    network.settle();
+    outside.shift = 30_000;
+    network.pass(12_000);
+    expect(right.core.status(network.now)[0]!.remote.port).toBe(34_500);
+    expect(right.installed('out')[0]!.remote.port).toBe(34_500);
+  });
+
+  test('so does an authentic packet of ESP, but only of a peer behind a NAT', () => {
+    const { network, left, right } = pair({ right: { remote_addrs: [] } });
+    nat(network, left);
+    network.command(left, 'initiate', 'right');
+    network.settle();
+    const remote = { address: '203.0.113.7', port: 55_555 };
+    const [key] = [...right.sas].find(([, { direction }]) => direction === 'in')!;
+    network.feed(right, { type: 'mapping', sa: key, remote });
+    expect(right.installed('out')[0]!.remote).toEqual(remote);
+
+    const plain = established({});
+    const [inbound] = [...plain.right.sas].find(([, { direction }]) => direction === 'in')!;
+    plain.network.feed(plain.right, { type: 'mapping', sa: inbound, remote });
+    expect(plain.right.installed('out')[0]!.remote.address).toBe(LEFT);
+  });
+
+  test('the side behind the NAT keeps the mapping alive', () => {
+    const { network, left } = pair({ right: { remote_addrs: [] }, control: { keep_alive: 20 } });
+    nat(network, left);
+    network.command(left, 'initiate', 'right');
+    network.settle();
+    const before = network.sent.length;
+    network.pass(100_000);
+    const later = network.sent.slice(before);
+    expect(later.length).toBe(5);
+    expect(later.every(({ data, remote }) => data.length === 1 && data[0] === 0xff && remote.address === RIGHT)).toBe(
+      true,
+    );
+  });
+});
