@@ -1,116 +1,128 @@
 /**
- * ChaCha20 (RFC 8439 §2.3): four blocks at once, one per i32x4 lane.
+ * ChaCha20 (RFC 8439 §2.3): four blocks side by side, one per i32x4 lane, of one packet or of four.
  *
- *     vector i = word i of blocks  c, c+1, c+2, c+3          (16 vectors, rounds need no shuffles)
+ *     vector i = word i of blocks  0, 1, 2, 3          (16 vectors; rounds need no shuffles)
+ *
+ * One SET of four blocks leaves a processor waiting for results, so several go through each round
+ * one after the other (scripts/generate-chacha-rounds.mjs has the rounds).
+ *
+ *  SET:
+ *      0        256      512      768
+ *     +--------+--------+--------+
+ *     | work   | start  | stream |      start: word 0, word 1, … of four blocks before the rounds
+ *     +--------+--------+--------+      stream: block 0, block 1, … of keystream
  */
+import { KEY_KEY, KEY_SALT } from "../layout";
+import { chachaRounds } from "./chacha20-rounds.gen";
+import { storeTransposed } from "./lanes";
 
-/** Bytes of keystream that one call of `chachaBlocks4` makes. */
-export const KEYSTREAM_SIZE: u32 = 256;
+export const CHACHA_SET_SIZE: u32 = 768;
+export const SET_STREAM: usize = 512;
+const START: usize = 256;
+/** Word 12 of the four blocks, and what is behind it. */
+const START_COUNTER: usize = START + 12 * 16;
 
+/** What rotates each word left by 16 and by 8, as indices of bytes. */
+export const BYTES_16: usize = memory.data<u8>([2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13], 16);
+export const BYTES_8: usize = memory.data<u8>([3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14], 16);
+
+/**
+ * Rotations by whole bytes are one look-up. V8 builds a shuffle's constant anew each time, while a
+ * relaxed swizzle takes it from a register; the plain swizzle would check indices, which costs more.
+ */
 @inline
-function rotate16(x: v128): v128 {
+export function rotate16(x: v128, bytes: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i8x16.relaxed_swizzle(x, bytes);
   return i8x16.shuffle(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
 }
 
 @inline
-function rotate8(x: v128): v128 {
+export function rotate8(x: v128, bytes: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i8x16.relaxed_swizzle(x, bytes);
   return i8x16.shuffle(x, x, 3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14);
 }
 
 @inline
-function rotate(x: v128, bits: i32): v128 {
+export function rotate(x: v128, bits: i32): v128 {
   return v128.or(i32x4.shl(x, bits), i32x4.shr_u(x, 32 - bits));
 }
 
 /**
- * Writes keystream blocks counter … counter + 3 to `out`.
+ * Starts SETs for consecutive blocks of one nonce, from block `counter` on.
  * @param key 32 bytes
  * @param salt the nonce's first word (RFC 7634 §2), iv its other two
  */
-export function chachaBlocks4(key: usize, salt: u32, iv: u64, counter: u32, out: usize): void {
-  let x0 = i32x4.splat(0x61707865);
-  let x1 = i32x4.splat(0x3320646e);
-  let x2 = i32x4.splat(0x79622d32);
-  let x3 = i32x4.splat(0x6b206574);
-  let x4 = v128.load32_splat(key);
-  let x5 = v128.load32_splat(key, 4);
-  let x6 = v128.load32_splat(key, 8);
-  let x7 = v128.load32_splat(key, 12);
-  let x8 = v128.load32_splat(key, 16);
-  let x9 = v128.load32_splat(key, 20);
-  let x10 = v128.load32_splat(key, 24);
-  let x11 = v128.load32_splat(key, 28);
-  const counters = i32x4.add(i32x4.splat(counter), i32x4(0, 1, 2, 3));
-  let x12 = counters;
-  let x13 = i32x4.splat(salt);
-  let x14 = i32x4.splat(<u32>iv);
-  let x15 = i32x4.splat(<u32>(iv >> 32));
-  for (let round = 0; round < 10; round++) {
-    x0 = i32x4.add(x0, x4); x12 = rotate16(v128.xor(x12, x0));
-    x1 = i32x4.add(x1, x5); x13 = rotate16(v128.xor(x13, x1));
-    x2 = i32x4.add(x2, x6); x14 = rotate16(v128.xor(x14, x2));
-    x3 = i32x4.add(x3, x7); x15 = rotate16(v128.xor(x15, x3));
-    x8 = i32x4.add(x8, x12); x4 = rotate(v128.xor(x4, x8), 12);
-    x9 = i32x4.add(x9, x13); x5 = rotate(v128.xor(x5, x9), 12);
-    x10 = i32x4.add(x10, x14); x6 = rotate(v128.xor(x6, x10), 12);
-    x11 = i32x4.add(x11, x15); x7 = rotate(v128.xor(x7, x11), 12);
-    x0 = i32x4.add(x0, x4); x12 = rotate8(v128.xor(x12, x0));
-    x1 = i32x4.add(x1, x5); x13 = rotate8(v128.xor(x13, x1));
-    x2 = i32x4.add(x2, x6); x14 = rotate8(v128.xor(x14, x2));
-    x3 = i32x4.add(x3, x7); x15 = rotate8(v128.xor(x15, x3));
-    x8 = i32x4.add(x8, x12); x4 = rotate(v128.xor(x4, x8), 7);
-    x9 = i32x4.add(x9, x13); x5 = rotate(v128.xor(x5, x9), 7);
-    x10 = i32x4.add(x10, x14); x6 = rotate(v128.xor(x6, x10), 7);
-    x11 = i32x4.add(x11, x15); x7 = rotate(v128.xor(x7, x11), 7);
-
-    x0 = i32x4.add(x0, x5); x15 = rotate16(v128.xor(x15, x0));
-    x1 = i32x4.add(x1, x6); x12 = rotate16(v128.xor(x12, x1));
-    x2 = i32x4.add(x2, x7); x13 = rotate16(v128.xor(x13, x2));
-    x3 = i32x4.add(x3, x4); x14 = rotate16(v128.xor(x14, x3));
-    x10 = i32x4.add(x10, x15); x5 = rotate(v128.xor(x5, x10), 12);
-    x11 = i32x4.add(x11, x12); x6 = rotate(v128.xor(x6, x11), 12);
-    x8 = i32x4.add(x8, x13); x7 = rotate(v128.xor(x7, x8), 12);
-    x9 = i32x4.add(x9, x14); x4 = rotate(v128.xor(x4, x9), 12);
-    x0 = i32x4.add(x0, x5); x15 = rotate8(v128.xor(x15, x0));
-    x1 = i32x4.add(x1, x6); x12 = rotate8(v128.xor(x12, x1));
-    x2 = i32x4.add(x2, x7); x13 = rotate8(v128.xor(x13, x2));
-    x3 = i32x4.add(x3, x4); x14 = rotate8(v128.xor(x14, x3));
-    x10 = i32x4.add(x10, x15); x5 = rotate(v128.xor(x5, x10), 7);
-    x11 = i32x4.add(x11, x12); x6 = rotate(v128.xor(x6, x11), 7);
-    x8 = i32x4.add(x8, x13); x7 = rotate(v128.xor(x7, x8), 7);
-    x9 = i32x4.add(x9, x14); x4 = rotate(v128.xor(x4, x9), 7);
+export function startBlocks(sets: usize, count: i32, key: usize, salt: u32, iv: u64, counter: u32): void {
+  for (let i = 0; i < count; i++, sets += CHACHA_SET_SIZE) {
+    startConstants(sets);
+    for (let word: usize = 0; word < 8; word++) {
+      v128.store(sets + START + 64 + (word << 4), v128.load32_splat(key + (word << 2)));
+    }
+    v128.store(sets, i32x4.add(i32x4.splat(counter + (i << 2)), i32x4(0, 1, 2, 3)), START_COUNTER);
+    v128.store(sets, i32x4.splat(salt), START_COUNTER + 16);
+    v128.store(sets, i32x4.splat(<u32>iv), START_COUNTER + 32);
+    v128.store(sets, i32x4.splat(<u32>(iv >> 32)), START_COUNTER + 48);
   }
-  x0 = i32x4.add(x0, i32x4.splat(0x61707865));
-  x1 = i32x4.add(x1, i32x4.splat(0x3320646e));
-  x2 = i32x4.add(x2, i32x4.splat(0x79622d32));
-  x3 = i32x4.add(x3, i32x4.splat(0x6b206574));
-  storeTransposed(out, x0, x1, x2, x3);
-  x4 = i32x4.add(x4, v128.load32_splat(key));
-  x5 = i32x4.add(x5, v128.load32_splat(key, 4));
-  x6 = i32x4.add(x6, v128.load32_splat(key, 8));
-  x7 = i32x4.add(x7, v128.load32_splat(key, 12));
-  storeTransposed(out + 16, x4, x5, x6, x7);
-  x8 = i32x4.add(x8, v128.load32_splat(key, 16));
-  x9 = i32x4.add(x9, v128.load32_splat(key, 20));
-  x10 = i32x4.add(x10, v128.load32_splat(key, 24));
-  x11 = i32x4.add(x11, v128.load32_splat(key, 28));
-  storeTransposed(out + 32, x8, x9, x10, x11);
-  x12 = i32x4.add(x12, counters);
-  x13 = i32x4.add(x13, i32x4.splat(salt));
-  x14 = i32x4.add(x14, i32x4.splat(<u32>iv));
-  x15 = i32x4.add(x15, i32x4.splat(<u32>(iv >> 32)));
-  storeTransposed(out + 48, x12, x13, x14, x15);
 }
 
-/** Four words of four blocks: rows to columns, each 64 bytes after the one before. */
+/**
+ * Starts a SET for four blocks of any packets.
+ * @param lanes four times u32 address of the KEY, u32 counter, u64 IV
+ */
+export function startLanes(set: usize, lanes: usize): void {
+  const a: usize = load<u32>(lanes);
+  const b: usize = load<u32>(lanes, 16);
+  const c: usize = load<u32>(lanes, 32);
+  const d: usize = load<u32>(lanes, 48);
+  const to = set + START;
+  startConstants(set);
+  storeTransposed(
+    to + 64, 16, v128.load(a, KEY_KEY), v128.load(b, KEY_KEY), v128.load(c, KEY_KEY), v128.load(d, KEY_KEY),
+  );
+  storeTransposed(
+    to + 128, 16,
+    v128.load(a, KEY_KEY + 16), v128.load(b, KEY_KEY + 16), v128.load(c, KEY_KEY + 16), v128.load(d, KEY_KEY + 16),
+  );
+  storeTransposed(
+    to + 192, 16, nonceRow(lanes, a), nonceRow(lanes + 16, b), nonceRow(lanes + 32, c), nonceRow(lanes + 48, d),
+  );
+}
+
+/** Counter, salt, IV: the last row of a block's state. */
 @inline
-function storeTransposed(out: usize, a: v128, b: v128, c: v128, d: v128): void {
-  const ab = i8x16.shuffle(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
-  const cd = i8x16.shuffle(c, d, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
-  const abHigh = i8x16.shuffle(a, b, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
-  const cdHigh = i8x16.shuffle(c, d, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
-  v128.store(out, v128.shuffle<i64>(ab, cd, 0, 2));
-  v128.store(out, v128.shuffle<i64>(ab, cd, 1, 3), 64);
-  v128.store(out, v128.shuffle<i64>(abHigh, cdHigh, 0, 2), 128);
-  v128.store(out, v128.shuffle<i64>(abHigh, cdHigh, 1, 3), 192);
+function nonceRow(lane: usize, key: usize): v128 {
+  const counter = v128.load32_zero(lane + 4);
+  return v128.load64_lane(lane + 8, v128.load32_lane(key + KEY_SALT, counter, 1), 1);
+}
+
+@inline
+function startConstants(set: usize): void {
+  v128.store(set, i32x4.splat(0x61707865), START);
+  v128.store(set, i32x4.splat(0x3320646e), START + 16);
+  v128.store(set, i32x4.splat(0x79622d32), START + 32);
+  v128.store(set, i32x4.splat(0x6b206574), START + 48);
+}
+
+/**
+ * Makes the keystream of `count` SETs.
+ * @param poly a POLY, of whose pending blocks up to 20 per SET are absorbed on the way
+ */
+export function chachaBlocks(sets: usize, count: i32, poly: usize): void {
+  const end = sets + count * CHACHA_SET_SIZE;
+  for (let set = sets; set < end; set += CHACHA_SET_SIZE) {
+    for (let at = set; at < set + START; at += 16) v128.store(at, v128.load(at, START));
+  }
+  chachaRounds(sets, count, poly);
+  for (let set = sets; set < end; set += CHACHA_SET_SIZE) {
+    for (let row: usize = 0; row < 4; row++) {
+      const from = set + (row << 6);
+      storeTransposed(
+        set + SET_STREAM + (row << 4), 64,
+        i32x4.add(v128.load(from), v128.load(from, START)),
+        i32x4.add(v128.load(from, 16), v128.load(from, START + 16)),
+        i32x4.add(v128.load(from, 32), v128.load(from, START + 32)),
+        i32x4.add(v128.load(from, 48), v128.load(from, START + 48)),
+      );
+    }
+  }
 }

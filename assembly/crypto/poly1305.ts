@@ -19,45 +19,52 @@
  *     +--------+--------+--------+--------+--------+
  *   0 | h0     | h1     | h2     | h3     | h4     |   u64 each
  *     +--------+--------+--------+--------+--------+
- *  40 | r (16, clamped)  | pad (16): the one-time s  |
+ *  40 | r (16, clamped) | pad (16)        | AT, LEFT|   pad: the one-time s; blocks that are pending
  *     +--------+--------+--------+--------+--------+
+ *  80 | BLOCK (16): a padded one          |
+ *     +--------+--------+--------+--------+
  */
 
-const H0: usize = 0;
-const H1: usize = 8;
-const H2: usize = 16;
-const H3: usize = 24;
-const H4: usize = 32;
-const R: usize = 40;
+import { loadPartial } from "./bytes";
+
+/** u64 × 5 */
+export const POLY_H: usize = 0;
+/** u32 × 4 */
+export const POLY_R: usize = 40;
 const PAD: usize = 56;
-/** Bytes of POLY, rounded up. */
-export const POLY_SIZE: usize = 80;
+/** u32: where the next pending block is, and how many are left. */
+export const POLY_AT: usize = 72;
+export const POLY_LEFT: usize = 76;
+const BLOCK: usize = 80;
+/** Bytes of POLY. */
+export const POLY_SIZE: usize = 96;
 
 const LOW: u64 = 0xffffffff;
 
 /** Starts a message under the one-time key r ‖ s at `oneTimeKey` (32 bytes). */
 export function polyStart(poly: usize, oneTimeKey: usize): void {
-  memory.fill(poly, 0, R);
-  store<u64>(poly, load<u64>(oneTimeKey) & 0x0ffffffc0fffffff, R);
-  store<u64>(poly, load<u64>(oneTimeKey, 8) & 0x0ffffffc0ffffffc, R + 8);
+  for (let i: usize = 0; i < POLY_R; i += 8) store<u64>(poly + i, 0, POLY_H);
+  polyPend(poly, 0, 0);
+  store<u64>(poly, load<u64>(oneTimeKey) & 0x0ffffffc0fffffff, POLY_R);
+  store<u64>(poly, load<u64>(oneTimeKey, 8) & 0x0ffffffc0ffffffc, POLY_R + 8);
   store<u64>(poly, load<u64>(oneTimeKey, 16), PAD);
   store<u64>(poly, load<u64>(oneTimeKey, 24), PAD + 8);
 }
 
 /** Absorbs `blocks` whole 16-byte blocks. */
 export function polyBlocks(poly: usize, from: usize, blocks: u32): void {
-  const r0: u64 = load<u32>(poly, R);
-  const r1: u64 = load<u32>(poly, R + 4);
-  const r2: u64 = load<u32>(poly, R + 8);
-  const r3: u64 = load<u32>(poly, R + 12);
+  const r0: u64 = load<u32>(poly, POLY_R);
+  const r1: u64 = load<u32>(poly, POLY_R + 4);
+  const r2: u64 = load<u32>(poly, POLY_R + 8);
+  const r3: u64 = load<u32>(poly, POLY_R + 12);
   const s1 = r1 + (r1 >> 2);
   const s2 = r2 + (r2 >> 2);
   const s3 = r3 + (r3 >> 2);
-  let h0 = load<u64>(poly, H0);
-  let h1 = load<u64>(poly, H1);
-  let h2 = load<u64>(poly, H2);
-  let h3 = load<u64>(poly, H3);
-  let h4 = load<u64>(poly, H4);
+  let h0 = load<u64>(poly, POLY_H);
+  let h1 = load<u64>(poly, POLY_H + 8);
+  let h2 = load<u64>(poly, POLY_H + 16);
+  let h3 = load<u64>(poly, POLY_H + 24);
+  let h4 = load<u64>(poly, POLY_H + 32);
   for (; blocks != 0; blocks--, from += 16) {
     h0 += <u64>load<u32>(from);
     h1 += <u64>load<u32>(from, 4);
@@ -75,11 +82,26 @@ export function polyBlocks(poly: usize, from: usize, blocks: u32): void {
     h3 = d3 & LOW;
     h4 = d4 & 3;
   }
-  store<u64>(poly, h0, H0);
-  store<u64>(poly, h1, H1);
-  store<u64>(poly, h2, H2);
-  store<u64>(poly, h3, H3);
-  store<u64>(poly, h4, H4);
+  store<u64>(poly, h0, POLY_H);
+  store<u64>(poly, h1, POLY_H + 8);
+  store<u64>(poly, h2, POLY_H + 16);
+  store<u64>(poly, h3, POLY_H + 24);
+  store<u64>(poly, h4, POLY_H + 32);
+}
+
+/** Leaves `blocks` blocks to be absorbed while ChaCha20 is at work, or by `polyDrain`; none must be pending. */
+@inline
+export function polyPend(poly: usize, from: usize, blocks: u32): void {
+  store<u32>(poly, <u32>from, POLY_AT);
+  store<u32>(poly, blocks, POLY_LEFT);
+}
+
+/** Absorbs whatever is pending. */
+export function polyDrain(poly: usize): void {
+  const at = load<u32>(poly, POLY_AT);
+  const left = load<u32>(poly, POLY_LEFT);
+  polyBlocks(poly, at, left);
+  polyPend(poly, at + (left << 4), 0);
 }
 
 /** Absorbs `length` bytes and zeros up to the next multiple of 16 (RFC 8439 §2.8: pad16). */
@@ -87,24 +109,24 @@ export function polyPadded(poly: usize, from: usize, length: u32): void {
   polyBlocks(poly, from, length >> 4);
   const rest = length & 15;
   if (rest == 0) return;
-  const block = poly + POLY_SIZE;
-  v128.store(block, v128.and(v128.load(from + (length & ~15)), firstBytes(rest)));
-  polyBlocks(poly, block, 1);
+  v128.store(poly, loadPartial(from + (length & ~15), rest), BLOCK);
+  polyBlocks(poly, poly + BLOCK, 1);
 }
 
-/** @returns a mask of ones over the first `count` bytes */
-@inline
-export function firstBytes(count: u32): v128 {
-  return i8x16.lt_u(i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), i8x16.splat(<i8>count));
+/** Absorbs the block of both lengths (RFC 8439 §2.8). */
+export function polyLengths(poly: usize, aadLength: u32, length: u32): void {
+  store<u64>(poly, aadLength, BLOCK);
+  store<u64>(poly, length, BLOCK + 8);
+  polyBlocks(poly, poly + BLOCK, 1);
 }
 
 /** Writes the 16-byte tag: (h mod p) + s mod 2^128. */
 export function polyFinish(poly: usize, tag: usize): void {
-  const d0 = load<u64>(poly, H0);
-  const d1 = load<u64>(poly, H1) + (d0 >> 32);
-  const d2 = load<u64>(poly, H2) + (d1 >> 32);
-  const d3 = load<u64>(poly, H3) + (d2 >> 32);
-  const h4 = load<u64>(poly, H4) + (d3 >> 32);
+  const d0 = load<u64>(poly, POLY_H);
+  const d1 = load<u64>(poly, POLY_H + 8) + (d0 >> 32);
+  const d2 = load<u64>(poly, POLY_H + 16) + (d1 >> 32);
+  const d3 = load<u64>(poly, POLY_H + 24) + (d2 >> 32);
+  const h4 = load<u64>(poly, POLY_H + 32) + (d3 >> 32);
   const low = (d0 & LOW) | (d1 << 32);
   const high = (d2 & LOW) | (d3 << 32);
   // h ≥ p = 2^130 − 5 exactly if h + 5 carries into bit 130; h < 2p here. Adding 5·(h + 5 >> 130)
