@@ -1,7 +1,10 @@
-/** The tests of one build: no address, branch, select, division or length depends on a secret. */
+/**
+ * The tests of one build: no address, branch, select, division or length depends on a secret, and no
+ * secret stays behind in the kernel's scratch.
+ */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { STATUS_BAD_ICV, STATUS_OK } from '../../assembly/layout.ts';
+import * as L from '../../assembly/layout.ts';
 import { suiteName } from '../../src/algorithms.ts';
 import { type PacketSpec, type PacketView, Workbench } from '../../src/dataplane/backends/workbench.ts';
 import type { KernelBuild } from '../../src/dataplane/kernel.ts';
@@ -36,9 +39,16 @@ export async function watch(build: KernelBuild): Promise<void> {
     watched.run('open', packets);
     const forged = packets.filter((_, i) => i % 3 === 0).length;
     expect(packets.map((packet) => packet.status())).toEqual(
-      packets.map((_, i) => (i % 3 === 0 ? STATUS_BAD_ICV : STATUS_OK)),
+      packets.map((_, i) => (i % 3 === 0 ? L.STATUS_BAD_ICV : L.STATUS_OK)),
     );
     expectVerdictsOnly(watched.machine.takeFindings(), packets.length, forged);
+  };
+
+  /** The KEY block is wiped when its SA goes, and the packets are gone: what is secret still? */
+  const leftOvers = () => {
+    watched.bench.clear();
+    watched.machine.mark(L.STATIC_END + L.CRYPTO_SCRATCH_SIZE, 1 << 20, false);
+    return watched.machine.secretRanges();
   };
 
   describe(`the ciphers of the ${build} build`, () => {
@@ -54,11 +64,13 @@ export async function watch(build: KernelBuild): Promise<void> {
       bench.clear();
       const keys = keysOf(suite, random);
       const [key, realKey] = [watched.bench.key(suite, keys), bench.key(suite, keys)];
-      for (const specs of batchesOf(suite, key, random))
+      for (const specs of batchesOf(suite, key, random)) {
         run(
           specs,
           specs.map((spec) => ({ ...spec, key: realKey })),
         );
+      }
+      expect(leftOvers()).toEqual([]);
     });
 
     it('many SAs in one batch', () => {

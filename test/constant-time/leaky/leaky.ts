@@ -13,6 +13,7 @@ export interface Leaky {
   initialise(): void;
   setupKey(key: number): void;
   encrypt(blocks: number, count: number): void;
+  equal(a: number, b: number, length: number): number;
 }
 
 /** The source has a name of its own, as it is AssemblyScript outside of assembly/. */

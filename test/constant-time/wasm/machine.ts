@@ -80,6 +80,18 @@ export class TaintMachine {
     this.secret.fill(secret ? 1 : 0, address, address + length);
   }
 
+  /** @returns where secret bytes lie that are not zero, from and to */
+  secretRanges(): readonly (readonly [from: number, to: number])[] {
+    const ranges: [number, number][] = [];
+    for (let at = this.secret.indexOf(1); at >= 0; at = this.secret.indexOf(1, at + 1)) {
+      if (this.memory[at] === 0) continue;
+      const last = ranges[ranges.length - 1];
+      if (last !== undefined && at - last[1] < 16) last[1] = at + 1;
+      else ranges.push([at, at + 1]);
+    }
+    return ranges;
+  }
+
   /** Calls an exported function with public i32 arguments. */
   call(name: string, ...values: readonly number[]): number {
     const index = this.module.exports.get(name);
