@@ -124,9 +124,27 @@ describe('two gateways', () => {
     expect(a.status().ikeSas[0]!.spiI).toBe(before);
   });
 
+  it('replace a child and the IKE SA when they are told to, and agree on the new ones', async () => {
+    const before = a.status().ikeSas[0]!;
+    await a.rekey('net');
+    const spiOf = (gateway: Gateway) =>
+      gateway.status().ikeSas[0]!.children.map(({ spiIn, spiOut, state }) => [spiIn, spiOut, state]);
+    await expect.poll(() => spiOf(b)).toHaveLength(1);
+    const [[spiIn, spiOut]] = spiOf(a) as [[string, string]];
+    expect(spiIn).not.toBe(before.children[0]!.spiIn);
+    expect(spiOf(b)).toEqual([[spiOut, spiIn, 'INSTALLED']]);
+    await b.rekey('home');
+    await expect.poll(() => a.status().ikeSas.map(({ state }) => state)).toEqual(['ESTABLISHED']);
+    const [after] = a.status().ikeSas;
+    expect(after!.spiI).not.toBe(before.spiI);
+    expect(after).toMatchObject({ initiator: false, children: [{ spiIn, state: 'INSTALLED' }] });
+  });
+
   it('take it down again, on both sides', async () => {
     await a.down('home');
-    for (const gateway of [a, b]) await expect.poll(() => gateway.status().ikeSas).toEqual([]);
+    expect(a.status().ikeSas).toEqual([]);
+    await expect.poll(() => b.status().ikeSas).toEqual([]);
+    await expect(a.rekey('net')).rejects.toMatchObject({ code: 'ERR_NOT_UP' });
     expect(events.map(({ type }) => type).slice(-2)).toEqual(['child-down', 'ike-down']);
   });
 
@@ -146,6 +164,16 @@ describe('two gateways', () => {
   it('find each other again after all that', async () => {
     await b.up('net');
     expect(a.status().ikeSas[0]).toMatchObject({ state: 'ESTABLISHED', initiator: false });
+  });
+
+  it('bring up what is taken down on the other side at that moment', async () => {
+    for (let round = 0; round < 10; round++) {
+      const down = b.down('home');
+      await a.up('net');
+      await down;
+      await a.up('net');
+      expect(a.status().ikeSas.flatMap(({ children }) => children.map(({ state }) => state))).toContain('INSTALLED');
+    }
   });
 
   it('tell the peer when they stop', async () => {

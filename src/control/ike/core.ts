@@ -7,12 +7,14 @@
  *   command ──► connections.ts ────────┘
  */
 import { EspalierError } from '../../errors.ts';
+import type { ChildSa } from '../child/child-sa.ts';
 import { removeChild } from '../child/install.ts';
 import { hardExpire, softExpire } from '../child/lifetime.ts';
 import { sideSelector } from '../child/narrowing.ts';
 import { PolicyTable } from '../child/policies.ts';
 import type { ChildConfig, Config, ConnectionConfig } from '../config/model.ts';
 import type { IkeSaStatus, TrappedChildStatus } from '../manage/status.ts';
+import { Commands } from './commands.ts';
 import { ConnectionManager } from './connections.ts';
 import { Context } from './context.ts';
 import { Cookies } from './cookie.ts';
@@ -21,7 +23,7 @@ import { operations } from './operations.ts';
 import { receive } from './receive.ts';
 import { saStatus, trappedStatus } from './report.ts';
 import type { IkeSa } from './sa.ts';
-import { isLive } from './states.ts';
+import { isLive, isUsable } from './states.ts';
 import { SaTable } from './table.ts';
 import { movePath } from './tasks/mobike.ts';
 import { Throttle } from './throttle.ts';
@@ -38,12 +40,17 @@ export interface IkeCoreOptions {
   readonly window?: number;
 }
 
+/** How long a user waits for a deletion, and for a rekeying, in milliseconds. */
+const DELETE_PATIENCE = 5_000;
+const REKEY_PATIENCE = 10_000;
+
 type InputOf<T extends Input['type']> = Extract<Input, { type: T }>;
 
 export class IkeCore {
   private readonly cx: Context;
   private timerAt: number | undefined;
   private readonly stopRequests: number[] = [];
+  private readonly commands: Commands;
 
   constructor({ config, environment, exportKeys = false, debug = () => true, window = 1 }: IkeCoreOptions) {
     this.cx = new Context(config, (cx) => ({
@@ -63,6 +70,7 @@ export class IkeCore {
         installRoutes: () => cx.config.gateway.installRoutes,
       }),
     }));
+    this.commands = new Commands(this.cx);
   }
 
   /**
@@ -75,6 +83,7 @@ export class IkeCore {
     cx.now = Math.max(cx.now, now);
     cx.timers.run(cx.now);
     this.step(input);
+    this.commands.settle();
     this.finishStop();
     const at = cx.timers.next();
     if (at !== this.timerAt || input.type === 'timer') {
@@ -174,26 +183,31 @@ export class IkeCore {
   private terminate({ request, name }: InputOf<'terminate'>): void {
     const { connection, child } = this.named(name);
     this.cx.connections.release(connection, child ? [child] : connection.children);
-    for (const sa of this.sasOf(connection)) {
-      if (child === undefined) {
-        this.cx.operations.deleteIke(sa, 'command', 'taken down by command');
-        continue;
-      }
-      const children = [...sa.children.values()].filter(
-        ({ config, state }) => config.name === child.name && isLive(state),
-      );
-      for (const each of children) this.cx.operations.deleteChild(sa, each, 'command', 'taken down by command');
-    }
-    this.cx.push({ type: 'completed', request });
+    const sas = this.sasOf(connection);
+    const children = child ? sas.flatMap((sa) => childrenOf(sa, child)) : [];
+    for (const each of children) this.cx.operations.deleteChild(each.owner, each, 'command', 'taken down by command');
+    if (!child) for (const sa of sas) this.cx.operations.deleteIke(sa, 'command', 'taken down by command');
+    const isDone = () =>
+      child ? children.every(({ state }) => state === 'DELETED') : sas.every(({ state }) => state === 'DESTROYING');
+    // A peer that does not answer is given up in time, whether anybody waits for it or not.
+    this.commands.await(request, isDone, DELETE_PATIENCE);
   }
 
+  /** @throws EspalierError `ERR_NOT_UP` if there is nothing to replace */
   private rekey({ request, name }: InputOf<'rekey'>): void {
     const { connection, child } = this.named(name);
-    for (const sa of this.sasOf(connection)) {
-      if (child === undefined) this.cx.operations.rekeyIke(sa);
-      else for (const each of sa.children.values()) if (each.config.name === child.name) softExpire(this.cx, each);
+    const sas = this.sasOf(connection).filter(({ state }) => isUsable(state));
+    const children = child ? sas.flatMap((sa) => childrenOf(sa, child)) : [];
+    if ((child ? children : sas).length === 0) {
+      throw new EspalierError('ERR_NOT_UP', `"${name}" is not up; "espalier up ${name}" brings it up`);
     }
-    this.cx.push({ type: 'completed', request });
+    for (const each of children) softExpire(this.cx, each);
+    if (!child) for (const sa of sas) this.cx.operations.rekeyIke(sa);
+    const isDone = () =>
+      child
+        ? children.every(({ state, replacedBy }) => replacedBy !== undefined || !isLive(state))
+        : sas.every(({ state, replacedBy }) => replacedBy !== undefined || !isUsable(state));
+    this.commands.await(request, isDone, REKEY_PATIENCE, `"${name}" has not been rekeyed yet; the log says why`);
   }
 
   /** Connections that are written the same keep their SAs; what else there was is deleted and begun anew. */
@@ -227,6 +241,10 @@ export class IkeCore {
     for (const request of this.stopRequests.splice(0)) this.cx.push({ type: 'completed', request });
   }
 }
+
+/** Those of an IKE SA that are up and made by that entry of the configuration. */
+const childrenOf = (sa: IkeSa, { name }: ChildConfig): ChildSa[] =>
+  [...sa.children.values()].filter(({ config, state }) => config.name === name && isLive(state));
 
 const bytesAsHex = (_key: string, value: unknown): unknown =>
   value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value;
