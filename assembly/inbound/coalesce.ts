@@ -80,7 +80,7 @@ export function appendToRun(head: usize, note: usize): bool {
   const first: usize = load<u32>(head, NOTE_AT);
   const at: usize = load<u32>(note, NOTE_AT);
   const upper = Candidate.upper;
-  if (!sameIpHeader(first, at, kind)) return false;
+  if (!continuesIp(first, at, kind, count)) return false;
   let ends = payload < size;
   if (kind & KIND_TCP) {
     if (count >= MAX_TCP || !continuesTcp(head, first + upper, at + upper, Candidate.headers - upper)) return false;
@@ -102,11 +102,16 @@ export function appendToRun(head: usize, note: usize): bool {
   return true;
 }
 
-/** TOS, DF, TTL and protocol; traffic class, flow label, next header and hop limit. */
+/**
+ * Do traffic class, flow label, next header and hop limit agree; or TOS, DF, TTL and protocol? Where
+ * an IPv4 packet may be fragmented, its Identification must be the one that a split would give it
+ * (RFC 6864 §4: with DF it means nothing).
+ */
 @inline
-function sameIpHeader(a: usize, b: usize, kind: u32): bool {
+function continuesIp(a: usize, b: usize, kind: u32, count: u32): bool {
   if (kind & KIND_IPV6) return load<u32>(a) == load<u32>(b) && load<u16>(a, 6) == load<u16>(b, 6);
-  return load<u16>(a) == load<u16>(b) && load<u16>(a, 6) == load<u16>(b, 6) && load<u16>(a, 8) == load<u16>(b, 8);
+  if (load<u16>(a) != load<u16>(b) || load<u16>(a, 6) != load<u16>(b, 6) || load<u16>(a, 8) != load<u16>(b, 8)) return false;
+  return load<u16>(a, 6) != 0 || bswap<u16>(load<u16>(b, 4)) == bswap<u16>(load<u16>(a, 4)) + <u16>count;
 }
 
 /** Does the segment at `b` come next, with the acknowledgement, window, flags and options of `a`? */

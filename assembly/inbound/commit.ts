@@ -25,6 +25,10 @@ import { replayCommit } from "../replay";
 import { lockSa, unlockSa } from "../sad";
 import { NOTE_SA, NOTE_SLOT, PACKET_SEQUENCE, SLOT_MASK, SLOT_RAW } from "./packet";
 
+const AF_INET: u16 = 2;
+/** Bytes of the longer sockaddr. */
+const SOCKADDR_IN6: usize = 28;
+
 /** Leaves STATUS_OK only on the packets that may go on. */
 export function commitBatch(arena: usize, packets: usize, count: u32): void {
   let locked: usize = 0;
@@ -91,6 +95,3 @@ function reportMapping(arena: usize, name: usize, sa: usize): void {
   atomic.store<u32>(sa, mapped, SA_MAPPED);
   memory.copy(event + EVENT_NAME, name, SOCKADDR_IN6);
 }
-
-const AF_INET: u16 = 2;
-const SOCKADDR_IN6: usize = 28;

@@ -134,14 +134,14 @@ function takeInner(arena: usize, note: usize, sa: usize): bool {
     return false;
   }
   if (!classify(arena, at, Inner.head, available)) {
-    if (!judge(arena, sa, available)) return false;
+    if (!admitInner(arena, sa, available)) return false;
     keep(note, Ip.length, Admission.policy);
     store<u32>(note, 0, NOTE_KIND);
     return true;
   }
   const flow = findFlow(at, sa);
   // A packet of this flow has been admitted in this batch already.
-  if (flow == 0 && !judge(arena, sa, available)) return false;
+  if (flow == 0 && !admitInner(arena, sa, available)) return false;
   keep(note, Candidate.total, flow == 0 ? Admission.policy : load<u32>(flow, NOTE_POLICY));
   if (flow != 0 && appendToRun(flow, note)) return false;
   startRun(arena, note);
@@ -150,7 +150,7 @@ function takeInner(arena: usize, note: usize, sa: usize): bool {
 }
 
 /** @returns false if the packet was dropped, and counted */
-function judge(arena: usize, sa: usize, available: u32): bool {
+function admitInner(arena: usize, sa: usize, available: u32): bool {
   // Extension headers must be where they can be seen, or selectors would judge something else.
   if (!parseIp(Inner.at, available) || (Ip.header > Inner.head && Inner.bodyLength != 0)) {
     countDrop(arena, InInnerError);

@@ -6,7 +6,7 @@
  *     in UDP              likewise; GRO leaves no room, so it is made in IN_HEADERS, together with a
  *                         copy of the upper layer's first bytes, and the rest follows elsewhere
  */
-import { foldSum, storeIpv4Checksum, sumBytes, sumPseudoHeader } from "../ip/checksum";
+import { checksumOf, foldSum, storeIpv4Checksum, sumBytes, sumPseudoHeader } from "../ip/checksum";
 import { IPV4_HEADER, IPV6_HEADER } from "../ip/packet";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../ip/protocols";
 import { PACKET_SIZE } from "../layout";
@@ -26,7 +26,6 @@ import {
   SLOT_SIZE,
 } from "../layout/arena";
 import { SA_FLAG_OUTER6 } from "../layout/records";
-import { checksumOf } from "../ip/checksum";
 import { copyExtensions, Extensions } from "./extensions";
 import { NOTE_SLOT, SLOT_MASK, SLOT_RAW } from "./packet";
 import { Inner } from "./unframe";
@@ -78,7 +77,8 @@ function makeIpv4(arena: usize, slot: usize, at: usize, length: u32, next: u32):
   const local = arena + IN_LOCALS + slot * IN_LOCAL_SIZE;
   const name = arena + IN_NAMES + slot * IN_NAME_SIZE;
   store<u32>(at, 0x45 | (load<u32>(local, LOCAL_TOS) << 8) | (<u32>bswap<u16>(<u16>(IPV4_HEADER + length)) << 16));
-  store<u32>(at, 0, 4);
+  // Identification 0 and DF: an atomic datagram (RFC 6864), as nobody will fragment it any more.
+  store<u32>(at, 0x40 << 16, 4);
   store<u32>(at, HOP_LIMIT | (next << 8), 8);
   store<u32>(at, load<u32>(name, 4), 12);
   store<u32>(at, load<u32>(local, LOCAL_ADDRESS), 16);

@@ -86,7 +86,7 @@ function ahLength(iv: number, icv: number, blockMask: number): number {
   return (AH_HEADER + iv + icv + blockMask) & ~blockMask;
 }
 
-function isMulticast(address: string): boolean {
+export function isMulticast(address: string): boolean {
   if (address.includes(':')) return address.toLowerCase().startsWith('ff');
   const first = Number(address.slice(0, address.indexOf('.')));
   return first >= 224 && first <= 239;

@@ -13,7 +13,7 @@ import { ENCR, INTEG, suiteName } from '../algorithms.ts';
 import type { Endpoint, SaCounters, SaHandle, SaParameters } from '../contract.ts';
 import { EspalierError } from '../errors.ts';
 import type { KernelMemory } from './backends/backend.ts';
-import { DEFAULT_PATH_MTU, type Geometry, geometryOf } from './geometry.ts';
+import { DEFAULT_PATH_MTU, type Geometry, geometryOf, isMulticast } from './geometry.ts';
 import type { Heap } from './heap.ts';
 import type { KernelExports } from './kernel.ts';
 import type { MemoryPlan } from './memory.ts';
@@ -61,8 +61,8 @@ export class Sad {
   readonly #records: SaRecords;
   readonly #forget: (key: number) => void;
   readonly #installed = new Map<SaHandle, Installed>();
-  /** SPIs of inbound SAs, `esp` and `ah` apart, and those reserved. */
-  readonly #inbound = { esp: new Set<number>(), ah: new Set<number>() };
+  /** What tells inbound SAs apart: protocol, SPI and, for multicast, the group (RFC 4301 §4.1). */
+  readonly #inbound = new Set<string>();
   readonly #reserved = new Set<number>();
   readonly #freeRecords: number[] = [];
   #recordsUsed = 0;
@@ -94,7 +94,7 @@ export class Sad {
     for (;;) {
       const spi = this.#randomWord();
       if (spi <= RESERVED_SPIS || this.#reserved.has(spi)) continue;
-      if (this.#inbound.esp.has(spi) || this.#inbound.ah.has(spi)) continue;
+      if (this.#inbound.has(identity('esp', spi)) || this.#inbound.has(identity('ah', spi))) continue;
       this.#reserved.add(spi);
       return spi;
     }
@@ -127,7 +127,7 @@ export class Sad {
     Atomics.store(this.#signed, (address + R.SA_STATE) >>> 2, R.SA_STATE_LIVE);
     if (inbound) {
       this.#reserved.delete(parameters.spi);
-      this.#inbound[parameters.protocol].add(parameters.spi);
+      this.#inbound.add(identityOf(parameters));
       this.#link(address);
     }
     return handle;
@@ -142,6 +142,7 @@ export class Sad {
     this.#checkAddressing(parameters, sa.parameters);
     this.#records.writePath(sa.address, parameters, geometry, sa.pathMtu);
     Atomics.store(this.#signed, (sa.address + R.SA_MAPPED) >>> 2, 0);
+    if (this.#inbound.delete(identityOf(sa.parameters))) this.#inbound.add(identityOf(parameters));
     this.#installed.set(handle, { ...sa, parameters, geometry });
   }
 
@@ -164,7 +165,7 @@ export class Sad {
     Atomics.store(this.#signed, (sa.address + R.SA_STATE) >>> 2, R.SA_STATE_DEAD);
     if (sa.parameters.direction === 'in') {
       this.#unlink(sa.address);
-      this.#inbound[sa.parameters.protocol].delete(sa.parameters.spi);
+      this.#inbound.delete(identityOf(sa.parameters));
     }
     this.#retired.push({ address: sa.address, epochs: this.#epochs() });
     this.reap();
@@ -260,7 +261,7 @@ export class Sad {
     if (!Number.isInteger(spi) || spi <= RESERVED_SPIS || spi > MAX_U32) {
       refuse('ERR_SA_PARAMETERS', `an SPI lies between ${RESERVED_SPIS + 1} and ${MAX_U32} (RFC 4303 §2.1)`);
     }
-    if (direction === 'in' && this.#inbound[protocol].has(spi))
+    if (direction === 'in' && this.#inbound.has(identityOf(parameters)))
       refuse('ERR_SPI_IN_USE', 'another inbound SA has this SPI');
   }
 
@@ -292,9 +293,14 @@ export class Sad {
   // ─── Chains ─────────────────────────────────────────────────────────────────────────────────
 
   #link(address: number): void {
-    const head = this.#head(address) >>> 2;
-    this.#memory.words[(address + R.SA_NEXT) >>> 2] = this.#memory.words[head]!;
-    Atomics.store(this.#memory.words, head, address);
+    const { words } = this.#memory;
+    let link = this.#head(address) >>> 2;
+    // The most specific first: a group's SA comes before one that has the SPI alone.
+    if (!(words[(address + R.SA_FLAGS) >>> 2]! & R.SA_FLAG_MULTICAST)) {
+      while (words[link] !== 0) link = (words[link]! + R.SA_NEXT) >>> 2;
+    }
+    words[(address + R.SA_NEXT) >>> 2] = words[link]!;
+    Atomics.store(words, link, address);
   }
 
   /** The record keeps its NEXT, so that a worker that stands on it finds its way on. */
@@ -324,3 +330,8 @@ export class Sad {
     return this.#random[--this.#randomLeft]!;
   }
 }
+
+const identity = (protocol: string, spi: number, group = ''): string => `${protocol} ${spi} ${group}`;
+
+const identityOf = ({ protocol, spi, local }: SaParameters): string =>
+  identity(protocol, spi, isMulticast(local.address) ? local.address : '');

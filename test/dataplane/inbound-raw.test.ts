@@ -101,17 +101,37 @@ describe('ESP as protocol 50', () => {
   });
 });
 
+describe('multicast SAs', () => {
+  it('are found by SPI and group, before one that has the SPI alone (RFC 4301 §4.1)', () => {
+    const group = { ...tunnel(ESP4), local: { address: '239.1.1.1', port: 4500 }, esn: false };
+    const keys = { encryption: new Uint8Array(20).fill(7), integrity: new Uint8Array() };
+    const other = { ...group, local: { address: '239.1.1.2', port: 4500 }, keys };
+    const unicast = { ...tunnel(ESP4), esn: false, keys: { ...keys, encryption: new Uint8Array(20).fill(8) } };
+    for (const sa of [group, unicast, other]) receiver.install(sa);
+    const inner = udpPacket({ ...NET4, payload: data(30) });
+    for (const [sa, destination] of [
+      [group, '239.1.1.1'],
+      [other, '239.1.1.2'],
+      [unicast, LOCAL4],
+    ] as const) {
+      const packet = ipPacket({ source: REMOTE4, destination }, 50, espPacket(sa, inner, { sequence: 1 }));
+      expect(receiver.receive([{ data: packet }], A.SOURCE_RAW4).map((frame) => frame.packet)).toEqual([inner]);
+    }
+    expect(() => receiver.install(group)).toThrow(expect.objectContaining({ code: 'ERR_SPI_IN_USE' }));
+  });
+});
+
 describe('ESP in UDP, transport mode', () => {
   it.each([
     ['IPv4', { ...ESP4, udpEncapsulation: true }, HOST4, A.SOURCE_UDP4],
     ['IPv6', { ...ESP6, udpEncapsulation: true }, HOST6, A.SOURCE_UDP6],
   ] as const)('makes the %s header anew and coalesces', (_, sa, host, source) => {
     receiver.install(sa);
-    const parts = [0, 1, 2].map((n) => tcpPacket({ ...host, df: false, sequence: n * 500, payload: data(500) }));
+    const parts = [0, 1, 2].map((n) => tcpPacket({ ...host, sequence: n * 500, payload: data(500) }));
     const packets = parts.map((part, index) => espPacket(sa, upperOf(part), { sequence: index + 1, next: 6 }));
     const [frame, ...rest] = receiver.receive([gro(packets)], source);
     expect(rest).toEqual([]);
-    const whole = tcpPacket({ ...host, df: false, payload: Buffer.concat([data(500), data(500), data(500)]) });
+    const whole = tcpPacket({ ...host, payload: Buffer.concat([data(500), data(500), data(500)]) });
     const upper = frame!.checksumStart;
     expect(frame!.packet.subarray(upper + 20)).toEqual(whole.subarray(upper + 20));
     expect(frame!.packet.subarray(0, upper)).toEqual(whole.subarray(0, upper));

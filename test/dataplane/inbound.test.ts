@@ -257,6 +257,14 @@ describe('coalescing', () => {
     expect(frames.every((frame) => frame.gsoType === 0)).toBe(true);
   });
 
+  it('joins packets that may be fragmented only if their Identifications count up', () => {
+    receiver.install(GCM);
+    const counting = segments(3, 500, V4, (index) => ({ df: false, id: (65_535 + index) & 0xffff }));
+    expect(receiver.receive([gro(seal(GCM, counting))])).toMatchObject([{ gsoType: 1 }]);
+    const random = segments(3, 500, V4, (index) => ({ df: false, id: [5, 6, 9][index]! }));
+    expect(receiver.receive([gro(seal(GCM, random, 10))]).map((frame) => frame.packet.length)).toEqual([1040, 540]);
+  });
+
   it('ends a run at a short segment, at FIN and at 64 KiB', () => {
     receiver.install(GCM);
     const short = segments(4, 500, V4, (index) => (index === 1 ? { payload: data(100) } : {}));

@@ -131,9 +131,11 @@ describe('the SAD', () => {
 
   it('installs 10,000 SAs at 5,000 a second at least, in 16 KiB each at most', () => {
     const { sad, heap } = makeSad(10_000);
-    const start = performance.now();
+    // Of a core of its own: other tests run at the same time.
+    const start = process.cpuUsage();
     for (let n = 0; n < 10_000; n++) sad.install({ ...SA, spi: 0x1000 + n });
-    const rate = 10_000 / ((performance.now() - start) / 1000);
+    const { user, system } = process.cpuUsage(start);
+    const rate = 10_000 / ((user + system) / 1e6);
     expect(rate).toBeGreaterThan(5000);
     expect(heap.used / 10_000 + R.SA_SIZE).toBeLessThan(16_384);
   });
