@@ -101,7 +101,8 @@ const COLUMNS: readonly (readonly [Figure, string])[] = [
 function print({ machine, node, results }: Report): void {
   const line = (text: string) => process.stdout.write(`${text}\n`);
   line(`${machine.cpu}, ${machine.cores} cores, ${machine.system}, load ${machine.load}; Node.js ${node.version}`);
-  line('Kernel alone, no system calls: TCP super-frames through SPD, SAD, framing and AES-128-GCM; medians.');
+  line('Kernel alone, no system calls: TCP super-frames through SPD, SAD, framing and AES-128-GCM.');
+  line('Medians, per second of processor time; installations by the clock.');
   line(['SAs', ...COLUMNS.map(([, title]) => title)].map((title) => title.padStart(12)).join(''));
   for (const result of results) {
     const cells = COLUMNS.map(([figure]) => {
