@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import * as A from '../../assembly/layout/arena.ts';
-import { ENCR, INTEG } from '../../src/algorithms.ts';
+import { ENCR, INTEG, suiteLengths } from '../../src/algorithms.ts';
 import type { SaParameters } from '../../src/contract.ts';
 import { ahPacket } from './ah.ts';
 import { espPacket } from './esp.ts';
@@ -149,11 +149,18 @@ describe('ESP in UDP, transport mode', () => {
 });
 
 describe('AH', () => {
-  const hashes = [INTEG.HMAC_SHA1_96, INTEG.HMAC_SHA2_256_128, INTEG.HMAC_SHA2_384_192, INTEG.HMAC_SHA2_512_256];
-  const keyLength = { [INTEG.HMAC_SHA1_96]: 20, [INTEG.HMAC_SHA2_256_128]: 32, [INTEG.HMAC_SHA2_384_192]: 48 };
+  const algorithms = [
+    INTEG.HMAC_SHA1_96,
+    INTEG.HMAC_SHA2_256_128,
+    INTEG.HMAC_SHA2_384_192,
+    INTEG.HMAC_SHA2_512_256,
+    INTEG.AES_128_GMAC,
+    INTEG.AES_256_GMAC,
+  ];
 
-  it.each(hashes)('opens tunnel and transport mode over IPv4 with integrity algorithm %i', (integ) => {
-    const integrity = data((keyLength as Record<number, number>)[integ] ?? 64);
+  it.each(algorithms)('opens tunnel and transport mode over IPv4 with integrity algorithm %i', (integ) => {
+    const { integKey, salt } = suiteLengths({ keyBits: 0, integ });
+    const integrity = data(integKey + salt);
     const sa = { ...AH4, suite: { keyBits: 0, integ }, keys: { encryption: new Uint8Array(), integrity } };
     const transport = receiver.install(sa);
     const packet = udpPacket({ ...HOST4, tos: 3, payload: data(41) });
