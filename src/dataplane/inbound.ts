@@ -39,6 +39,10 @@ import type { BackendHolder, PostedDatagram } from './worker.ts';
 /** IKE datagrams on their way to the engine's thread, per worker; a flood beyond is dropped. */
 const IKE_PENDING_MAX = 1024;
 
+/** Batches are kept near this size, so that what they touch stays in the processor's cache. */
+const BATCH_PACKETS = 512;
+const LEAST_SLOTS = 4;
+
 export interface InboundOptions {
   readonly arena: Arena;
   readonly kernel: KernelExports;
@@ -51,6 +55,8 @@ export interface InboundOptions {
 export class Inbound {
   readonly #options: InboundOptions;
   readonly #arena: Arena;
+  /** Datagrams to ask for. */
+  #most = SLOTS;
 
   constructor(options: InboundOptions) {
     this.#options = options;
@@ -62,7 +68,7 @@ export class Inbound {
     const { kernel, backend, device } = this.#options;
     const arena = this.#arena;
     kernel.inboundArm(arena.address);
-    const received = recvmmsg(fd, arena.absolute + IN_MESSAGES, SLOTS, MSG_DONTWAIT, 0);
+    const received = recvmmsg(fd, arena.absolute + IN_MESSAGES, this.#most, MSG_DONTWAIT, 0);
     if (received <= 0) return false;
     arena.stamp();
     const packets = kernel.inboundPrepare(arena.address, source, received);
@@ -70,7 +76,10 @@ export class Inbound {
     const frames = kernel.inboundFinish(arena.address);
     device.write(IN_FRAMES, frames);
     if (arena.get(ARENA_IKE_COUNT) > 0) this.#postIke();
-    return received === SLOTS;
+    const full = received === this.#most;
+    if (packets > BATCH_PACKETS) this.#most = Math.max(LEAST_SLOTS, this.#most >>> 1);
+    else if (full) this.#most = Math.min(SLOTS, this.#most * 2);
+    return full;
   }
 
   #postIke(): void {

@@ -87,7 +87,7 @@ export class Outbound {
     );
     if (frames === 0) return false;
     this.#begin(frames);
-    return frames === SLOTS && !this.#blocked;
+    return !this.#blocked;
   }
 
   /** An SA has come: frames that wait for it can go. */
