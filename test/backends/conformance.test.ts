@@ -13,9 +13,13 @@ async function failures(results: AsyncIterable<CheckResult>): Promise<string[]> 
 }
 
 describe('the conformance suite', () => {
-  it.each(BACKENDS)('is green for %s', async (name) => {
-    expect(await failures(runConformance(name))).toEqual([]);
-  });
+  it.each(BACKENDS)(
+    'is green for %s',
+    async (name) => {
+      expect(await failures(runConformance(name))).toEqual([]);
+    },
+    90_000,
+  );
 
   /** `node`, with something done wrong. */
   const spoiled = (spoil: (backend: CryptoBackend, kernel: KernelMemory) => Partial<CryptoBackend>) =>
