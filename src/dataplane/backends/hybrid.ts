@@ -35,9 +35,9 @@ const STEP_BITS = 6;
 const STEPS = 25;
 
 /** Milliseconds of one measurement, how often it is made, and of warming up. */
-const MEASURE_MS = 0.08;
+const MEASURE_MS = 0.05;
 const MEASUREMENTS = 3;
-const WARM_UP_MS = 3;
+const WARM_UP_MS = 2.5;
 const WARM_UP_LIMIT_MS = 30;
 /** Bytes of packets that a measurement goes round in. */
 const SET_BYTES = 16_384;
@@ -184,7 +184,7 @@ function warmUp({ bench, wasm, openssl }: Rivals, suite: CipherSuite): void {
     const set = layOutBatches(bench, suite, new Array<number>(count).fill(640), SET_BYTES);
     timeBatches(openssl, 'open', set, WARM_UP_MS);
     let best = Number.POSITIVE_INFINITY;
-    for (let steady = 0, spent = 0; steady < 3 && spent < WARM_UP_LIMIT_MS; spent += WARM_UP_MS) {
+    for (let steady = 0, spent = 0; steady < 2 && spent < WARM_UP_LIMIT_MS; spent += WARM_UP_MS) {
       const time = timeBatches(wasm, 'open', set, WARM_UP_MS);
       steady = time < best * 0.97 ? 0 : steady + 1;
       best = Math.min(best, time);
