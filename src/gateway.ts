@@ -5,7 +5,7 @@
 import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { DataPlaneOptions, DeviceOptions, RunningDataPlane } from './contract.ts';
+import type { DataPlaneOptions, DeviceOptions, RunningDataPlane, SaHandle } from './contract.ts';
 import { changedConnections, needsRestart } from './control/config/compare.ts';
 import { problemText } from './control/config/error.ts';
 import { configFromObject, type LoadedConfig, loadConfig } from './control/config/load.ts';
@@ -13,6 +13,7 @@ import type { Config } from './control/config/model.ts';
 import type { ConfigInput } from './control/config/schema.ts';
 import { ControlPlane, type Logger } from './control/control-plane.ts';
 import type { IkeEvent } from './control/ike/effects.ts';
+import { AddressMonitor } from './control/manage/address-monitor.ts';
 import type { Manageable, ReloadResult } from './control/manage/api.ts';
 import { ManualEntries } from './control/manage/manual.ts';
 import { ControlServer } from './control/manage/server.ts';
@@ -58,6 +59,7 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
   readonly #metrics = createMetrics(() => this.status());
   #config: Config;
   #server: ControlServer | undefined;
+  #addresses: AddressMonitor | undefined;
   #stopped: Promise<void> | undefined;
 
   /**
@@ -101,6 +103,7 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
       ...(keyLog && { onKeys: (keys) => keyLog.write(keys) }),
     });
     this.#controlPlane.on('event', (event) => this.emit('event', event));
+    dataPlane.on('expire', (sa, kind, reason) => this.#onExpire(sa, kind, reason));
   }
 
   async #start(options: GatewayOptions): Promise<void> {
@@ -115,6 +118,7 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
         onError: (error) => this.#logger.error({ err: String(error) }, 'control API'),
       });
     }
+    this.#addresses = new AddressMonitor(device.name, (addresses) => this.#onAddresses(addresses));
     this.#controlPlane.start();
     for (const sentence of missing) this.#logger.warn({}, sentence);
     this.#logger.info({ device: device.name, mtu: device.mtu, workers, backend, kernel }, `espalier ${version} runs`);
@@ -207,11 +211,28 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
   }
 
   async #stop(): Promise<void> {
+    this.#addresses?.close();
     await this.#server?.close();
     await this.#controlPlane.stop();
     this.#manual.clear();
     await this.#dataPlane.close();
     this.#logger.info({}, 'stopped');
+  }
+
+  #onAddresses(addresses: readonly string[]): void {
+    this.#logger.info({ addresses }, "this host's addresses changed");
+    // SAs over loopback, in tests and demonstrations, stay where they are.
+    const loopback = this.#controlPlane.status().map(({ local }) => local.address);
+    const kept = loopback.filter((address) => address.startsWith('127.') || address === '::1');
+    this.#controlPlane.addressesChanged([...addresses, ...kept]);
+  }
+
+  /** An SA with keys from the configuration has nobody who would replace it. */
+  #onExpire(sa: SaHandle, kind: 'soft' | 'hard', reason: string): void {
+    const name = this.#manual.expire(sa, kind);
+    if (name === undefined) return;
+    const outcome = kind === 'hard' ? 'ended; give it new keys' : 'is near its end';
+    this.#logger.warn({ sa: name, reason }, `manual SA "${name}" ${outcome}`);
   }
 
   #mustKnow(name: string): void {

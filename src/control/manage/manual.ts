@@ -53,6 +53,19 @@ export class ManualEntries {
     this.#entries = undefined;
   }
 
+  /** A limit of an SA was reached: at the hard one it ends. @returns its name, if it is one of these */
+  expire(handle: SaHandle, kind: 'soft' | 'hard'): string | undefined {
+    for (const [name, sa] of this.#sas) {
+      if (sa.handle !== handle) continue;
+      if (kind === 'hard') {
+        this.#plane.removeSa(handle);
+        this.#sas.delete(name);
+      }
+      return name;
+    }
+    return undefined;
+  }
+
   sas(): ManualSaStatus[] {
     return [...this.#sas.values()].map(({ config: { name, parameters }, handle }) => {
       const counters = this.#plane.counters(handle);
