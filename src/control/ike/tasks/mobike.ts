@@ -120,7 +120,8 @@ class ReturnRoutability implements Task {
 export function updateAddresses(cx: Context, sa: IkeSa, addresses: readonly string[]): void {
   if (!sa.initiator || !sa.peer.mobike || !isUsable(sa.state) || addresses.includes(sa.local.address)) return;
   const family = sa.remote.address.includes(':');
-  const address = addresses.find((candidate) => candidate.includes(':') === family);
+  const nearest = cx.environment.sourceAddress(sa.remote.address);
+  const address = addresses.find((each) => each === nearest) ?? addresses.find((each) => each.includes(':') === family);
   if (address === undefined) return;
   sa.local = { ...sa.local, address };
   // RFC 4555 §3.5: what is under way goes out again, from the new address, before anything else.
