@@ -1,6 +1,6 @@
 /** One entry of `connections`: values to the model, with what depends on several keys at once. */
 import { parseIdentity } from '../auth/identity.ts';
-import { parseProposals } from '../proposals/keywords.ts';
+import { discouraged, parseProposals } from '../proposals/keywords.ts';
 import { isAddress } from '../wire/address.ts';
 import { PROTOCOL } from '../wire/iana.ts';
 import type { ResolveContext } from './context.ts';
@@ -95,10 +95,14 @@ function proposals(
   texts: readonly string[],
 ): ProposalConfig[] {
   if (texts.length === 0) context.report(path, 'is empty; write default, or leave the key out');
-  return texts.flatMap(
-    (text, index) =>
-      context.attempt(texts.length > 1 ? [...path, index] : path, () => parseProposals(protocol, [text])) ?? [],
-  );
+  return texts.flatMap((text, index) => {
+    const place = texts.length > 1 ? [...path, index] : path;
+    const parsed = context.attempt(place, () => parseProposals(protocol, [text])) ?? [];
+    for (const { keyword, status, source } of parsed.flatMap(discouraged)) {
+      context.warn(place, `${keyword} is ${status} (${source}); keep it only for a peer that has nothing better`);
+    }
+    return parsed;
+  });
 }
 
 type At = (...keys: (string | number)[]) => KeyPath;

@@ -3,7 +3,7 @@ import { EspalierError } from '../../errors.ts';
 import type { ProposalConfig } from '../config/model.ts';
 import { PROTOCOL, protocolName, TRANSFORM, transformTypeName } from '../wire/iana.ts';
 import type { Transform } from '../wire/payloads/sa.ts';
-import { parseProposals } from './keywords.ts';
+import { discouraged, parseProposals } from './keywords.ts';
 import { transformFacts, transformKeyword } from './vocabulary.ts';
 
 export const EXPLAINED_PROTOCOLS = { ike: PROTOCOL.IKE, esp: PROTOCOL.ESP, ah: PROTOCOL.AH } as const;
@@ -30,7 +30,8 @@ export function explainProposal(text: string, protocols: readonly ExplainedProto
   return sections.join('\n\n');
 }
 
-function describe({ text, protocol, transforms }: ProposalConfig): string {
+function describe(proposal: ProposalConfig): string {
+  const { text, protocol, transforms } = proposal;
   const sorted = [...transforms].sort((a, b) => a.type - b.type);
   const rows = sorted.map((transform) => describeTransform(protocol, transform));
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
@@ -41,11 +42,9 @@ function describe({ text, protocol, transforms }: ProposalConfig): string {
         .join('  ')
         .trimEnd()}`,
   );
-  return [
-    `${protocolName(protocol)} proposal (protocol ${protocol}): ${text}`,
-    ...lines,
-    ...notes(protocol, transforms),
-  ].join('\n');
+  return [`${protocolName(protocol)} proposal (protocol ${protocol}): ${text}`, ...lines, ...notes(proposal)].join(
+    '\n',
+  );
 }
 
 function describeTransform(protocol: number, transform: Transform): string[] {
@@ -59,7 +58,8 @@ function describeTransform(protocol: number, transform: Transform): string[] {
   ];
 }
 
-function notes(protocol: number, transforms: readonly Transform[]): string[] {
+function notes(proposal: ProposalConfig): string[] {
+  const { protocol, transforms } = proposal;
   const has = (type: number) => transforms.some((transform) => transform.type === type);
   const lines: string[] = [];
   if (protocol !== PROTOCOL.IKE) {
@@ -72,13 +72,8 @@ function notes(protocol: number, transforms: readonly Transform[]): string[] {
   if (has(TRANSFORM.ADDKE1)) {
     lines.push('  Hybrid: every key exchange adds to the keys, which hold as long as one of them does (RFC 9370).');
   }
-  const worth = transforms
-    .map((transform) => ({ transform, status: transformFacts(protocol, transform)?.status }))
-    .filter(({ status }) => status === 'SHOULD NOT' || status === 'MUST NOT' || status === 'SHOULD-');
-  for (const { transform, status } of worth) {
-    lines.push(
-      `  ${transformKeyword(protocol, transform)} is ${status}: use it only for a peer that has nothing better.`,
-    );
+  for (const { keyword, status } of discouraged(proposal)) {
+    lines.push(`  ${keyword} is ${status}: use it only for a peer that has nothing better.`);
   }
   return lines;
 }

@@ -4,13 +4,22 @@
  *
  * Words of one type are alternatives, in order of preference; words of different types add up.
  */
+import type { Status } from '../../algorithms.ts';
 import { EspalierError } from '../../errors.ts';
 import type { ProposalConfig } from '../config/model.ts';
 import { nearest } from '../config/nearest.ts';
 import { ESN, IKE_INTEGRITY, KE, keyExchangeAlgorithm, PRFS } from '../crypto/registry.ts';
 import { PROTOCOL, TRANSFORM } from '../wire/iana.ts';
 import type { Transform } from '../wire/payloads/sa.ts';
-import { canonicalKeyword, isAead, REFUSED, transformKeyword, vocabulary } from './vocabulary.ts';
+import {
+  canonicalKeyword,
+  isAead,
+  REFUSED,
+  type TransformFacts,
+  transformFacts,
+  transformKeyword,
+  vocabulary,
+} from './vocabulary.ts';
 
 /** PROTOCOL → as it is said in messages. */
 const PROTOCOL_TEXT: Readonly<Record<number, string>> = {
@@ -33,6 +42,8 @@ const DEFAULTS: Readonly<Record<number, readonly string[]>> = {
 
 /** The order in which a proposal is written. */
 const TYPE_ORDER = [TRANSFORM.ENCR, TRANSFORM.INTEG, TRANSFORM.PRF, TRANSFORM.KE] as const;
+
+const DISCOURAGED: readonly Status[] = ['SHOULD-', 'SHOULD NOT', 'MUST NOT'];
 
 const proposalError = (text: string, why: string): EspalierError =>
   new EspalierError('ERR_PROPOSAL', `proposal "${text}": ${why}`);
@@ -80,6 +91,14 @@ export function formatProposal(protocol: number, transforms: readonly Transform[
     .map((transform) => transformKeyword(protocol, transform))
     .join('-');
 }
+
+/** @returns the algorithms of a proposal that the RFCs advise against */
+export const discouraged = ({ protocol, transforms }: ProposalConfig): (TransformFacts & { keyword: string })[] =>
+  transforms.flatMap((transform) => {
+    const facts = transformFacts(protocol, transform);
+    if (facts === undefined || !DISCOURAGED.includes(facts.status)) return [];
+    return [{ ...facts, keyword: transformKeyword(protocol, transform) }];
+  });
 
 function unknownWord(protocol: number, raw: string): string {
   const keyword = canonicalKeyword(raw);

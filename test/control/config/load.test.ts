@@ -278,6 +278,13 @@ MIIBVTCB/KADAgECAhQwWWtLXFcQy7AbzxUTkDzRyKLJdTAKBggqhkjOPQQDAjAA
     ]);
   });
 
+  it('are warned of algorithms that the RFCs advise against', () => {
+    const text = `connections: { a: { local: { secret: ${SECRET} }, children: { n: { esp_proposals: aes128-sha1 } } } }`;
+    expect(configFromText(text, 'test.yaml').warnings).toMatchObject([
+      { message: expect.stringMatching(/^sha1 is SHOULD NOT \(RFC 8221 §6\)/), position: { line: 1 } },
+    ]);
+  });
+
   it('must be certificates where certificates are named', () => {
     expect(() => new X509Certificate(PEM)).toThrow();
     const directory = folder({ 'ca.pem': PEM, 'key.pem': 'nothing' });
