@@ -9,7 +9,15 @@
  * mode between hosts). Within a protected prefix, more specific routes of the main table still win,
  * as if all stood in one: each has a `throw` route here.
  */
-import { type Prefix, parsePrefix, type RouteChange, Rtnetlink, type RuleChange, TABLE_MAIN } from './io/rtnetlink.ts';
+import {
+  type Prefix,
+  parsePrefix,
+  type RouteChange,
+  RouteMonitor,
+  Rtnetlink,
+  type RuleChange,
+  TABLE_MAIN,
+} from './io/rtnetlink.ts';
 import { addressText } from './selector.ts';
 import { AF_INET, AF_INET6 } from './sockaddr.ts';
 
@@ -17,10 +25,12 @@ import { AF_INET, AF_INET6 } from './sockaddr.ts';
 export const DEFAULT_MARK = 0x4553;
 /** Before the main table's rule, 32766, and behind what an administrator usually adds by hand. */
 const RULE_PRIORITY = 5210;
+/** After a change of the main table it is looked at this much later. */
+const SETTLE_MILLIS = 50;
 
 interface Entry {
   readonly route: RouteChange;
-  readonly throws: readonly Prefix[];
+  throws: readonly Prefix[];
 }
 
 export class Routes {
@@ -31,6 +41,8 @@ export class Routes {
   readonly #routes = new Map<string, Entry>();
   /** How many routes need a way back to the main table, by its destination. */
   readonly #throws = new Map<string, number>();
+  #monitor: RouteMonitor | undefined;
+  #settling: NodeJS.Timeout | undefined;
 
   /**
    * @param device its index
@@ -52,6 +64,7 @@ export class Routes {
         throw error;
       }
     }
+    this.#monitor = new RouteMonitor(() => this.#mainChanged());
   }
 
   add(prefix: string, source?: string): void {
@@ -63,7 +76,7 @@ export class Routes {
       device: this.#device,
       ...(source === undefined ? {} : { source }),
     };
-    const throws = this.#table === TABLE_MAIN ? [] : this.#moreSpecific(destination);
+    const throws = this.#table === TABLE_MAIN ? [] : moreSpecific(destination, this.#mainDestinations(destination));
     for (const back of throws) this.#addThrow(back);
     this.#netlink.addRoute(route);
     this.#routes.set(keyOf(destination), { route, throws });
@@ -81,6 +94,9 @@ export class Routes {
 
   /** Removes routes and rules. */
   close(): void {
+    clearTimeout(this.#settling);
+    this.#monitor?.close();
+    this.#monitor = undefined;
     for (const { route } of [...this.#routes.values()]) this.remove(keyOf(route.prefix));
     for (const rule of this.#rules) this.#netlink.removeRule(rule);
     this.#rules.length = 0;
@@ -109,14 +125,32 @@ export class Routes {
     return { prefix, table: this.#table };
   }
 
-  #moreSpecific(prefix: Prefix): Prefix[] {
-    return this.#netlink
-      .mainDestinations(prefix.address.length === 4 ? AF_INET : AF_INET6)
-      .filter((other) => other.length > prefix.length && contains(prefix, other.address));
+  #mainDestinations({ address }: Prefix): Prefix[] {
+    return this.#netlink.mainDestinations(address.length === 4 ? AF_INET : AF_INET6);
+  }
+
+  /** Changes come in bursts: all are looked at together. */
+  #mainChanged(): void {
+    this.#settling ??= setTimeout(() => {
+      this.#settling = undefined;
+      const main = [AF_INET, AF_INET6].flatMap((family) => this.#netlink.mainDestinations(family));
+      for (const entry of this.#routes.values()) {
+        const before = entry.throws;
+        entry.throws = moreSpecific(entry.route.prefix, main);
+        for (const back of entry.throws) this.#addThrow(back);
+        for (const back of before) this.#removeThrow(back);
+      }
+    }, SETTLE_MILLIS);
   }
 }
 
 const keyOf = ({ address, length }: Prefix): string => `${addressText(address)}/${length}`;
+
+const moreSpecific = (prefix: Prefix, others: readonly Prefix[]): Prefix[] =>
+  others.filter(
+    ({ address, length }) =>
+      address.length === prefix.address.length && length > prefix.length && contains(prefix, address),
+  );
 
 function contains(prefix: Prefix, address: Uint8Array): boolean {
   const masked = maskPrefix({ address, length: prefix.length });

@@ -107,6 +107,18 @@ describe('routes into the device', () => {
     expect(ip('route', 'show', 'table', 'all')).not.toContain('throw');
   });
 
+  it('give way to routes that come later, and take over when those go', async () => {
+    const routes = new Routes(tun.index, MARK);
+    routes.add('10.0.0.0/8');
+    expect(routeTo('10.8.0.1')).toContain('dev esptest0');
+    ip('route', 'add', '10.8.0.0/16', 'dev', 'lan');
+    await expect.poll(() => routeTo('10.8.0.1')).toContain('dev lan');
+    ip('route', 'delete', '10.8.0.0/16', 'dev', 'lan');
+    await expect.poll(() => routeTo('10.8.0.1')).toContain('dev esptest0');
+    expect(routeTo('10.1.0.9')).toContain('dev lan');
+    routes.close();
+  });
+
   it('may be added and removed again and again', () => {
     const routes = new Routes(tun.index, MARK);
     for (let round = 0; round < 3; round++) routes.add('fd02::/64');

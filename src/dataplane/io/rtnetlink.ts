@@ -9,11 +9,14 @@
  */
 import { addressBytes } from '../selector.ts';
 import { AF_INET, AF_INET6 } from '../sockaddr.ts';
-import { close, EAFNOSUPPORT, EEXIST, ESRCH, receive, SystemError, send, socket } from './syscalls.ts';
+import { bind, close, EAFNOSUPPORT, EEXIST, ESRCH, receive, SystemError, send, socket } from './syscalls.ts';
+import { Watch } from './watch.ts';
 
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const NETLINK_ROUTE = 0;
+const RTMGRP_IPV4_ROUTE = 0x40;
+const RTMGRP_IPV6_ROUTE = 0x400;
 
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
@@ -189,12 +192,10 @@ export class Rtnetlink {
   mainDestinations(family: number): Prefix[] {
     const header = new Uint8Array(12);
     header[0] = family;
-    const size = family === AF_INET ? 4 : 16;
     return this.#dump(RTM_GETROUTE, header).flatMap((message) => {
-      const attributes = parseAttributes(message.subarray(12));
-      const table = readU32(attributes.get(RTA_TABLE)) || message[4]!;
-      if (message[0] !== family || table !== TABLE_MAIN || message[7] !== RTN_UNICAST) return [];
-      return [{ address: attributes.get(RTA_DST) ?? new Uint8Array(size), length: message[1]! }];
+      if (message[0] !== family || message[7] !== RTN_UNICAST || tableOf(message) !== TABLE_MAIN) return [];
+      const any = new Uint8Array(family === AF_INET ? 4 : 16);
+      return [{ address: parseAttributes(message.subarray(12)).get(RTA_DST) ?? any, length: message[1]! }];
     });
   }
 
@@ -242,7 +243,7 @@ export class Rtnetlink {
     const answer = new Uint8Array(ANSWER_SIZE);
     const length = receive(this.#fd, answer);
     if (length < NLMSG_HEADER + 4) throw new SystemError(what);
-    const error = new DataView(answer.buffer).getInt32(NLMSG_HEADER, true);
+    const error = readI32(answer.subarray(NLMSG_HEADER));
     if (error !== 0) throw new SystemError(what, -error);
   }
 
@@ -254,18 +255,59 @@ export class Rtnetlink {
       const answer = new Uint8Array(ANSWER_SIZE);
       const received = receive(this.#fd, answer);
       if (received < 0) throw new SystemError('read the routing tables');
-      const view = new DataView(answer.buffer);
-      for (let at = 0; at + NLMSG_HEADER <= received; ) {
-        const length = view.getUint32(at, true);
-        const kind = view.getUint16(at + 4, true);
-        if (kind === NLMSG_DONE) return bodies;
-        if (kind === NLMSG_ERROR) throw new SystemError('read the routing tables', -view.getInt32(at + 16, true));
-        bodies.push(answer.subarray(at + NLMSG_HEADER, at + length));
-        at += align(length);
+      for (const message of splitMessages(answer.subarray(0, received))) {
+        if (message.type === NLMSG_DONE) return bodies;
+        if (message.type === NLMSG_ERROR) throw new SystemError('read the routing tables', -readI32(message.body));
+        bodies.push(message.body);
       }
     }
   }
 }
+
+/** Tells of changes to the main table. */
+export class RouteMonitor {
+  readonly #fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+  readonly #watch: Watch;
+
+  constructor(changed: () => void) {
+    // struct sockaddr_nl: family, padding, port (the kernel's choice), groups.
+    const address = new Uint8Array(Uint32Array.of(AF_NETLINK, 0, RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE).buffer);
+    bind(this.#fd, address, 'netlink');
+    const answer = new Uint8Array(ANSWER_SIZE);
+    this.#watch = new Watch(this.#fd, () => {
+      const received = receive(this.#fd, answer);
+      // What did not fit the socket's buffer may have been of the main table.
+      const messages = received < 0 ? undefined : splitMessages(answer.subarray(0, received));
+      if (messages?.every(({ body }) => tableOf(body) !== TABLE_MAIN)) return;
+      changed();
+    });
+  }
+
+  close(): void {
+    this.#watch.close();
+    close(this.#fd);
+  }
+}
+
+interface Message {
+  readonly type: number;
+  readonly body: Uint8Array;
+}
+
+function splitMessages(bytes: Uint8Array): Message[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const messages: Message[] = [];
+  for (let at = 0; at + NLMSG_HEADER <= bytes.length; ) {
+    const length = view.getUint32(at, true);
+    messages.push({ type: view.getUint16(at + 4, true), body: bytes.subarray(at + NLMSG_HEADER, at + length) });
+    at += align(Math.max(NLMSG_HEADER, length));
+  }
+  return messages;
+}
+
+/** @param message a struct rtmsg with its attributes; @returns the table its route stands in */
+const tableOf = (message: Uint8Array): number =>
+  readU32(parseAttributes(message.subarray(12)).get(RTA_TABLE)) || message[4]!;
 
 type Attribute = readonly [kind: number, data: Uint8Array];
 
@@ -322,3 +364,5 @@ function parseAttributes(bytes: Uint8Array): Map<number, Uint8Array> {
 
 const readU32 = (bytes: Uint8Array | undefined): number =>
   bytes === undefined ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+
+const readI32 = (bytes: Uint8Array): number => new DataView(bytes.buffer, bytes.byteOffset).getInt32(0, true);
