@@ -206,6 +206,8 @@ export class Random {
   }
 
   bytes(length: number): Uint8Array {
-    return Uint8Array.from({ length }, () => this.below(256));
+    const words = new Uint32Array((length >> 2) + 1);
+    for (let i = 0; i < words.length; i++) words[i] = this.below(2 ** 32);
+    return new Uint8Array(words.buffer, 0, length);
   }
 }
