@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what test/interop talks to and reads, where it is missing: Debian packages, so root is needed then.
+# Installs Debian packages where they are missing (root is needed then): those named, else all that test/interop talks to.
 set -euo pipefail
 
 packages=(
@@ -9,6 +9,8 @@ packages=(
   libcharon-extra-plugins # kernel-libipsec
   python3-cryptography-vectors # the NIST CAVP files
 )
+
+[ $# -eq 0 ] || packages=("$@")
 
 missing=()
 for package in "${packages[@]}"; do

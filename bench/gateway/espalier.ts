@@ -1,15 +1,19 @@
 /** Two of our own gateways. */
 import { join } from 'node:path';
+import { packagePath } from '../../src/package-root.ts';
 import { Espalier } from '../peers/espalier.ts';
 import type { Contender } from './contender.ts';
 
 export interface Variant {
   readonly algorithm: string;
   readonly backend: string;
-  readonly workers?: number;
+  readonly workers: number;
+  readonly encapsulation: 'udp' | 'none';
 }
 
-const connections = (local: 'a' | 'b', algorithm: string) => {
+const NULL_BACKEND = packagePath('dist', 'bench', 'gateway', 'null-backend.js');
+
+const connections = (local: 'a' | 'b', { algorithm, encapsulation }: Variant) => {
   const [own, peer] = local === 'a' ? [1, 2] : [2, 1];
   return `
 connections:
@@ -17,7 +21,7 @@ connections:
     local_addrs: [192.0.2.${own}]
     remote_addrs: [192.0.2.${peer}]
     proposals: [aes128gcm16-prfsha256-x25519]
-    encap: true
+    encap: ${encapsulation === 'udp'}
     local: {auth: psk, id: ${own}.example, secret: bench}
     remote: {auth: psk, id: ${peer}.example}
     children:
@@ -28,19 +32,20 @@ connections:
 `;
 };
 
-export function espalier({ algorithm, backend, workers = 1 }: Variant): Contender {
+export function espalier(variant: Variant): Contender {
+  const { algorithm, backend, workers } = variant;
   let sides: Espalier[] = [];
   return {
     peer: 'espalier',
     algorithm,
     backend,
     async start(bed, directory) {
-      const gateway = `  backend: ${backend}\n  workers: ${workers}\n`;
+      const gateway = `  backend: ${backend === 'null' ? NULL_BACKEND : backend}\n  workers: ${workers}\n`;
       const a = new Espalier(bed, 'gatewayA', join(directory, 'a'));
       const b = new Espalier(bed, 'gatewayB', join(directory, 'b'));
       sides = [a, b];
-      await b.start(connections('b', algorithm), { gateway });
-      await a.start(connections('a', algorithm), { gateway });
+      await b.start(connections('b', variant), { gateway });
+      await a.start(connections('a', variant), { gateway });
       a.cli('up', 'net');
     },
     processes: () => sides.map(({ pid }) => pid),

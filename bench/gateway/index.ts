@@ -3,37 +3,21 @@
  * bed of its own; they are measured in turns (A B C A B C …), so that the machine's moods hit all.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
-import { Bed, uniqueName } from '../../src/demo/bed.ts';
+import { Bed, command, uniqueName } from '../../src/demo/bed.ts';
+import { packagePath } from '../../src/package-root.ts';
+import { describeMachine, describeNode } from '../machine.ts';
 import { type Contender, cpuSeconds, sum } from './contender.ts';
 import { espalier } from './espalier.ts';
-import { type Measurement, startServers, TESTS } from './measure.ts';
+import { startServers, TESTS } from './measure.ts';
 import { openvpn } from './openvpn.ts';
+import { draw } from './pictures.ts';
 import { plain } from './plain.ts';
+import { makeResult, type Ratio, ratios, type Sample, table } from './results.ts';
 import { strongswan } from './strongswan.ts';
 import { wireguard } from './wireguard.ts';
-
-export interface Spread {
-  readonly min: number;
-  readonly median: number;
-  readonly max: number;
-}
-
-/** One row of the results' JSON; `mbps` are megabits a second here, the custom of gateways. */
-export interface GatewayResult {
-  readonly suite: 'gateway';
-  readonly peer: string;
-  readonly algorithm: string;
-  readonly backend: string;
-  readonly test: string;
-  readonly mbps?: Spread;
-  readonly pps?: Spread;
-  readonly micros?: Spread & { readonly p99: number };
-  /** Of one gateway, on average over both. */
-  readonly cpuSecondsPerGB?: number;
-}
 
 interface Options {
   readonly json?: string;
@@ -45,12 +29,15 @@ interface Options {
   readonly seconds: number;
   readonly rounds: number;
   readonly wan: 'offload' | 'no-segmentation';
+  readonly encapsulation: 'udp' | 'none';
+  readonly workers: number;
+  readonly svg?: string;
 }
 
 interface Entry {
   readonly contender: Contender;
   readonly bed: Bed;
-  readonly samples: Map<string, { measurement: Measurement; cpu: number }[]>;
+  readonly samples: Map<string, Sample[]>;
 }
 
 const list = (text: string) => text.split(',').filter((word) => word !== '');
@@ -71,7 +58,9 @@ function contenders(options: Options): Contender[] {
     openvpn,
   };
   const ours = options.algorithms.flatMap((algorithm) =>
-    options.backends.map((backend) => espalier({ algorithm, backend })),
+    options.backends.map((backend) =>
+      espalier({ algorithm, backend, workers: options.workers, encapsulation: options.encapsulation }),
+    ),
   );
   const theirs = options.peers.map((peer) => {
     const make = peers[peer];
@@ -99,57 +88,18 @@ async function measure({ contender, bed, samples }: Entry, test: string, seconds
   );
 }
 
-function spread(values: readonly number[]): Spread {
-  const sorted = values.toSorted((a, b) => a - b);
-  const round = (value: number) => Math.round(value * 10) / 10;
-  return { min: round(sorted[0]!), median: round(sorted[sorted.length >> 1]!), max: round(sorted.at(-1)!) };
-}
-
-function results({ contender, samples }: Entry): GatewayResult[] {
-  const { peer, algorithm, backend } = contender;
-  return [...samples].map(([test, rows]) => {
-    const of = <T>(pick: (measurement: Measurement) => T | undefined): T[] =>
-      rows.map(({ measurement }) => pick(measurement)).filter((value) => value !== undefined);
-    const [mbps, pps, micros] = [of((m) => m.mbps), of((m) => m.pps), of((m) => m.micros)];
-    const gigabytes = sum(of((m) => m.bytes)) / 1e9;
-    const cpu = sum(rows.map((row) => row.cpu)) / 2;
-    return {
-      suite: 'gateway',
-      peer,
-      algorithm,
-      backend,
-      test,
-      ...(mbps.length > 0 && { mbps: spread(mbps) }),
-      ...(pps.length > 0 && { pps: spread(pps) }),
-      ...(micros.length > 0 && {
-        micros: { ...spread(micros.map(({ median }) => median)), p99: spread(micros.map(({ p99 }) => p99)).median },
+/** Every contender of ours against every other one. */
+function allRatios(entries: readonly Entry[], tests: readonly string[]): Ratio[] {
+  const ours = entries.filter(({ contender }) => contender.peer === 'espalier');
+  const rivals = entries.filter(({ contender }) => contender.peer !== 'espalier' && contender.peer !== 'plain');
+  return tests.flatMap((test) =>
+    ours.flatMap((one) =>
+      rivals.flatMap((rival) => {
+        const ratio = ratios(one.samples.get(test) ?? [], rival.samples.get(test) ?? []);
+        return ratio === undefined ? [] : [{ ours: label(one.contender), rival: rival.contender.peer, test, ratio }];
       }),
-      ...(contender.processes().length > 0 &&
-        mbps.length > 0 &&
-        gigabytes > 0 && { cpuSecondsPerGB: Math.round((cpu / gigabytes) * 1000) / 1000 }),
-    };
-  });
-}
-
-/** Ratios of medians to the rivals in this very run. */
-function table(rows: readonly GatewayResult[]): string {
-  const value = (row: GatewayResult) => row.mbps ?? row.pps ?? row.micros!;
-  const unit = (row: GatewayResult) => (row.mbps ? 'Mbit/s' : row.pps ? 'packets/s' : 'µs');
-  const lines = rows.map((row) => {
-    const { min, median, max } = value(row);
-    const cpu = row.cpuSecondsPerGB === undefined ? '' : `${row.cpuSecondsPerGB} s/GB`;
-    const p99 = row.micros === undefined ? '' : `p99 ${row.micros.p99}`;
-    return [row.test, row.peer, row.algorithm, row.backend, `${min} / ${median} / ${max}`, unit(row), cpu || p99];
-  });
-  const widths = lines[0]!.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) => cell.padEnd(widths[column]!))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+    ),
+  );
 }
 
 /** A WAN device that must be handed packets of at most its MTU. */
@@ -159,7 +109,25 @@ function withoutSegmentation(bed: Bed): void {
   }
 }
 
+/** Debian packages that the tests need, and those of the peers. */
+const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  bed: ['iproute2', 'iperf3', 'ethtool'],
+  strongswan: ['charon-systemd', 'strongswan-swanctl', 'libstrongswan-standard-plugins', 'libcharon-extra-plugins'],
+  'wireguard-go': ['wireguard-go', 'wireguard-tools'],
+  openvpn: ['openvpn', 'openssl'],
+};
+
+function install(options: Options): void {
+  const peers = options.wireguardGo === undefined ? options.peers : [...options.peers, 'wireguard-go'];
+  command(
+    'bash',
+    packagePath('scripts', 'install-peers.sh'),
+    ...['bed', ...peers].flatMap((name) => PACKAGES[name] ?? []),
+  );
+}
+
 async function run(options: Options): Promise<void> {
+  install(options);
   const directory = mkdtempSync(join(tmpdir(), 'espalier-bench-'));
   const entries: Entry[] = [];
   const closing = async () => {
@@ -173,6 +141,7 @@ async function run(options: Options): Promise<void> {
     for (const signal of ['SIGINT', 'SIGTERM'] as const)
       process.once(signal, () => reject(new Error(`ended by ${signal}`)));
   });
+  const machine = describeMachine();
   const work = async () => {
     for (const [index, contender] of contenders(options).entries()) {
       progress(`starting ${label(contender)}`);
@@ -190,16 +159,20 @@ async function run(options: Options): Promise<void> {
         for (const entry of entries) await measure(entry, test, options.seconds);
       }
     }
-    const rows = entries
-      .flatMap(results)
-      .toSorted((a, b) => options.tests.indexOf(a.test) - options.tests.indexOf(b.test));
-    process.stdout.write(`${table(rows)}\n`);
-    const machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, wan: options.wan };
+    const rows = options.tests.flatMap((test) =>
+      entries.map(({ contender, samples }) => makeResult(contender, test, samples.get(test) ?? [])),
+    );
+    const compared = allRatios(entries, options.tests);
+    process.stdout.write(table(rows, compared));
     if (options.json !== undefined) {
-      writeFileSync(
-        options.json,
-        `${JSON.stringify({ machine, node: process.versions.node, results: rows }, null, 1)}\n`,
-      );
+      const { wan, encapsulation } = options;
+      const report = { machine, node: describeNode(), wan, encapsulation, results: rows, ratios: compared };
+      writeFileSync(options.json, `${JSON.stringify(report, null, 1)}\n`);
+    }
+    if (options.svg === undefined) return;
+    mkdirSync(options.svg, { recursive: true });
+    for (const [name, svg] of Object.entries(draw(rows, machine, process.versions.node))) {
+      writeFileSync(join(options.svg, name), svg);
     }
   };
   try {
@@ -222,7 +195,10 @@ export function register(program: Command): void {
     ])
     .option('--wireguard-go <binary>', 'one more wireguard-go to compare with')
     .option('--algorithms <list>', 'ESP proposals', list, ['aes128gcm16', 'chacha20poly1305'])
-    .option('--backends <list>', 'crypto backends', list, ['wasm', 'openssl'])
+    .option('--backends <list>', 'crypto backends; null leaves packets as they are: framing and I/O alone', list, [
+      'wasm',
+      'openssl',
+    ])
     .option('--tests <list>', Object.keys(TESTS).join(', '), knownTests, [
       'tcp1',
       'tcp4',
@@ -232,6 +208,9 @@ export function register(program: Command): void {
     ])
     .option('--seconds <n>', 'length of one measurement', Number, 3)
     .option('--rounds <n>', 'turns of every test', Number, 3)
+    .option('--workers <n>', 'worker threads of each of our gateways', Number, 1)
+    .option('--encapsulation <kind>', 'ESP in udp, or none: raw ESP', 'udp')
+    .option('--svg <folder>', 'draw pictures there')
     .option('--wan <kind>', 'offload, or no-segmentation: the WAN device takes single packets only', 'offload')
     .addHelpText('after', '\nExample: npm run bench -- gateway --tests tcp1 --peers wireguard-go --json gateway.json\n')
     .action((options: Options) => run(options));

@@ -1,0 +1,112 @@
+/** Samples to rows: the results of `bench gateway` as JSON and as a table. */
+import { type Contender, sum } from './contender.ts';
+import type { Measurement } from './measure.ts';
+
+export interface Spread {
+  readonly min: number;
+  readonly median: number;
+  readonly max: number;
+}
+
+/** One row of the results' JSON; `mbps` are megabits a second here, the custom of gateways. */
+export interface GatewayResult {
+  readonly suite: 'gateway';
+  readonly peer: string;
+  readonly algorithm: string;
+  readonly backend: string;
+  readonly test: string;
+  readonly mbps?: Spread;
+  readonly pps?: Spread;
+  readonly micros?: Spread & { readonly p99: number };
+  /** Of one gateway, on average over both. */
+  readonly cpuSecondsPerGB?: number;
+}
+
+export interface Sample {
+  readonly measurement: Measurement;
+  /** Seconds of both gateways together. */
+  readonly cpu: number;
+}
+
+/** One contender's ratios to another, of the medians in this run. */
+export interface Ratio {
+  readonly ours: string;
+  readonly rival: string;
+  readonly test: string;
+  readonly ratio: Spread;
+}
+
+export function spread(values: readonly number[], digits = 1): Spread {
+  const sorted = values.toSorted((a, b) => a - b);
+  const round = (value: number) => Math.round(value * 10 ** digits) / 10 ** digits;
+  return { min: round(sorted[0]!), median: round(sorted[sorted.length >> 1]!), max: round(sorted.at(-1)!) };
+}
+
+export function makeResult(
+  { peer, algorithm, backend, processes }: Contender,
+  test: string,
+  samples: readonly Sample[],
+): GatewayResult {
+  const of = <T>(pick: (measurement: Measurement) => T | undefined): T[] =>
+    samples.map(({ measurement }) => pick(measurement)).filter((value) => value !== undefined);
+  const [mbps, pps, micros] = [of((m) => m.mbps), of((m) => m.pps), of((m) => m.micros)];
+  const gigabytes = sum(of((m) => m.bytes)) / 1e9;
+  const cpu = sum(samples.map((sample) => sample.cpu)) / 2;
+  return {
+    suite: 'gateway',
+    peer,
+    algorithm,
+    backend,
+    test,
+    ...(mbps.length > 0 && { mbps: spread(mbps) }),
+    ...(pps.length > 0 && { pps: spread(pps) }),
+    ...(micros.length > 0 && {
+      micros: { ...spread(micros.map(({ median }) => median)), p99: spread(micros.map(({ p99 }) => p99)).median },
+    }),
+    ...(processes().length > 0 &&
+      mbps.length > 0 &&
+      gigabytes > 0 && { cpuSecondsPerGB: Math.round((cpu / gigabytes) * 1000) / 1000 }),
+  };
+}
+
+/** Round by round, so that the machine's moods cancel. */
+export function ratios(ours: readonly Sample[], rival: readonly Sample[]): Spread | undefined {
+  const figure = ({ measurement: { mbps, pps, micros } }: Sample) => mbps ?? pps ?? (micros && 1 / micros.median);
+  const pairs = ours.map((sample, round) => [figure(sample), rival[round] && figure(rival[round])] as const);
+  const quotients = pairs.flatMap(([a, b]) => (a !== undefined && b !== undefined && b > 0 ? [a / b] : []));
+  return quotients.length > 0 ? spread(quotients, 2) : undefined;
+}
+
+function columns(lines: readonly (readonly string[])[]): string {
+  const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]!.length))) ?? [];
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+const three = ({ min, median, max }: Spread) => `${min} / ${median} / ${max}`;
+
+/** @returns min / median / max of every row, then of the ratios */
+export function table(rows: readonly GatewayResult[], all: readonly Ratio[]): string {
+  const lines = rows.map((row) => {
+    const unit = row.mbps ? 'Mbit/s' : row.pps ? 'packets/s' : 'µs';
+    const cpu = row.cpuSecondsPerGB === undefined ? '' : `${row.cpuSecondsPerGB} s/GB`;
+    const p99 = row.micros === undefined ? '' : `p99 ${row.micros.p99}`;
+    return [
+      row.test,
+      row.peer,
+      row.algorithm,
+      row.backend,
+      three((row.mbps ?? row.pps ?? row.micros)!),
+      unit,
+      cpu || p99,
+    ];
+  });
+  const compared = all.map(({ ours, rival, test, ratio }) => [test, ours, `× ${rival}`, three(ratio)]);
+  return `${columns(lines)}\n\n${columns(compared)}\n`;
+}
