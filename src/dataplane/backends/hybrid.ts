@@ -63,10 +63,10 @@ export class HybridBackend implements CryptoBackend {
   readonly #wasm: CryptoBackend;
   readonly #openssl: CryptoBackend;
   readonly #rivals: Rivals;
-  /** By suite, as `suiteId` packs it. */
+  /** By suiteId. */
   readonly #measured = new Map<number, SuiteGains>();
-  /** The entry asked for last: mostly the one asked for next. */
-  #lastId = -1;
+  /** The KEY asked for last, mostly the one asked for next, and its suite's gains. */
+  #lastKey = 0;
   #last: SuiteGains = [];
 
   constructor(kernel: KernelMemory, wasm: CryptoBackend, openssl: CryptoBackend, rivals: Rivals) {
@@ -94,6 +94,7 @@ export class HybridBackend implements CryptoBackend {
   }
 
   forget(key: number): void {
+    if (key === this.#lastKey) this.#lastKey = 0;
     this.#wasm.forget(key);
     this.#openssl.forget(key);
   }
@@ -113,24 +114,18 @@ export class HybridBackend implements CryptoBackend {
       const next = words[(packet + L.PACKET_KEY) >>> 2]!;
       if (next !== key) {
         key = next;
-        const id =
-          (words[(key + L.KEY_ENCR) >>> 2]! << 16) |
-          (words[(key + L.KEY_KEY_LENGTH) >>> 2]! << 8) |
-          words[(key + L.KEY_INTEG) >>> 2]!;
-        gains = this.#gains(id, key)[direction]![row]!;
+        gains = (key === this.#lastKey ? this.#last : this.#gains(key))[direction]![row]!;
       }
       sum += gains![lengthStep(words[(packet + L.PACKET_LENGTH) >>> 2]!)]!;
     }
     return sum > 0;
   }
 
-  #gains(id: number, key: number): SuiteGains {
-    if (id === this.#lastId) return this.#last;
-    let gains = this.#measured.get(id);
-    if (gains === undefined) gains = this.#enter(suiteOf(this.#kernel, key));
-    this.#lastId = id;
-    this.#last = gains;
-    return gains;
+  #gains(key: number): SuiteGains {
+    const suite = suiteOf(this.#kernel, key);
+    this.#last = this.#measured.get(suiteId(suite)) ?? this.#enter(suite);
+    this.#lastKey = key;
+    return this.#last;
   }
 
   #enter(suite: CipherSuite): SuiteGains {
@@ -142,7 +137,6 @@ export class HybridBackend implements CryptoBackend {
   }
 }
 
-/** As `#prefersWasm` packs it from a KEY block. */
 const suiteId = ({ encr = 0, keyBits, integ }: CipherSuite): number => (encr << 16) | ((keyBits / 8) << 8) | integ;
 
 const KINDS: Readonly<Record<number, number>> = {
