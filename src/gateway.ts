@@ -6,7 +6,7 @@ import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { DataPlaneOptions, DeviceOptions, RunningDataPlane, SaHandle } from './contract.ts';
-import { changedConnections, needsRestart } from './control/config/compare.ts';
+import { changedConnections, needsRestart, withoutRestart } from './control/config/compare.ts';
 import { problemText } from './control/config/error.ts';
 import { configFromObject, type LoadedConfig, loadConfig } from './control/config/load.ts';
 import type { Config } from './control/config/model.ts';
@@ -56,8 +56,8 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
   readonly #controlPlane: ControlPlane;
   readonly #manual: ManualEntries;
   readonly #started = Date.now();
-  readonly #metrics = createMetrics(() => this.status());
   #config: Config;
+  #metrics: (() => Promise<string>) | undefined;
   #server: ControlServer | undefined;
   #addresses: AddressMonitor | undefined;
   #stopped: Promise<void> | undefined;
@@ -142,6 +142,8 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
 
   /** @returns Prometheus text */
   metrics(): Promise<string> {
+    // Not before somebody asks: measuring the event loop costs a little all the time.
+    this.#metrics ??= createMetrics(() => this.status());
     return this.#metrics();
   }
 
@@ -175,13 +177,13 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
     const loaded = this.#read(config);
     logWarnings(this.#logger, this.#file ?? 'configuration', loaded);
     const before = this.#config;
-    const after = loaded.config;
+    const after = withoutRestart(before, loaded.config);
     this.#manual.apply(after);
     if (before.gateway.backend !== after.gateway.backend) await this.#dataPlane.setBackend(after.gateway.backend);
     if (before.control.logLevel !== after.control.logLevel) this.#logger.level = after.control.logLevel;
     this.#controlPlane.reload(after);
     this.#config = after;
-    const result = { changed: changedConnections(before, after), restart: needsRestart(before, after) };
+    const result = { changed: changedConnections(before, after), restart: needsRestart(before, loaded.config) };
     this.#logger.info(result, 'configuration read again');
     return result;
   }

@@ -7,7 +7,7 @@ import { type ConfigInput, ControlClient, createLink, Gateway } from '../src/ind
 import { createLogger } from '../src/observe/log.ts';
 
 /** Ports of loopback that this test has to itself, unless another run of it goes on. */
-const PORT = 20_000 + (process.pid % 10_000) * 2;
+const PORT = 5_000 + (process.pid % 4_000);
 const directory = mkdtempSync(join(tmpdir(), 'espalier-gateway-'));
 const socket = join(directory, 'run', 'espalier.sock');
 const file = join(directory, 'gateway.yaml');
@@ -138,10 +138,13 @@ describe('a gateway', () => {
   });
 
   it('reads its file again, and says what changed and what needs a restart', async () => {
-    writeFileSync(file, CONFIG.replace('port: ', 'mtu: 1300, port: ').replace('b.example.org', 'c.example.org'));
-    expect(await client.reload()).toEqual({ changed: ['home'], restart: ['gateway.mtu'] });
+    writeFileSync(
+      file,
+      CONFIG.replace('port_nat_t: ', 'mtu: 1300, port_nat_t: 1').replace('b.example.org', 'c.example.org'),
+    );
+    expect(await client.reload()).toEqual({ changed: ['home'], restart: ['gateway.mtu', 'gateway.port_nat_t'] });
     writeFileSync(file, CONFIG);
-    expect(await client.reload()).toEqual({ changed: ['home'], restart: ['gateway.mtu'] });
+    expect(await client.reload()).toEqual({ changed: ['home'], restart: [] });
     expect(await client.reload()).toEqual({ changed: [], restart: [] });
   });
 

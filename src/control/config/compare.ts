@@ -19,15 +19,27 @@ export function changedConnections(before: Config, after: Config): string[] {
 /** Keys that only a start reads; the others take effect at a reload. */
 const AT_START = {
   gateway: ['device', 'mtu', 'addresses', 'workers', 'listen', 'port', 'portNatT', 'mark'],
-  control: ['crypto', 'socket', 'metrics', 'keyLog', 'limits'],
+  control: ['crypto', 'socket', 'metrics', 'keyLog'],
 } as const;
 
-/** @returns changed keys that need a restart, `gateway.mtu` */
+/** @returns changed keys that need a restart, as the file has them: `gateway.port_nat_t` */
 export const needsRestart = (before: Config, after: Config): string[] => [
-  ...AT_START.gateway
-    .filter((key) => !sameValue(before.gateway[key], after.gateway[key]))
-    .map((key) => `gateway.${key}`),
-  ...AT_START.control
-    .filter((key) => !sameValue(before.control[key], after.control[key]))
-    .map((key) => `control.${key}`),
+  ...AT_START.gateway.filter((key) => !sameValue(before.gateway[key], after.gateway[key])).map(keyText('gateway')),
+  ...AT_START.control.filter((key) => !sameValue(before.control[key], after.control[key])).map(keyText('control')),
 ];
+
+/** @returns `after` as far as it takes effect without a restart: sockets and device stay what they are */
+export function withoutRestart(before: Config, after: Config): Config {
+  const kept = <T extends object>(from: T, keys: readonly (keyof T)[]) =>
+    Object.fromEntries(keys.map((key) => [key, from[key]])) as Partial<T>;
+  return {
+    ...after,
+    gateway: { ...after.gateway, ...kept(before.gateway, AT_START.gateway) },
+    control: { ...after.control, ...kept(before.control, AT_START.control) },
+  };
+}
+
+const keyText =
+  (section: string) =>
+  (key: string): string =>
+    `${section}.${key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`;
