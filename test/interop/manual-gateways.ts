@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { ADDRESSES, Bed, type Place, uniqueName } from '../../src/demo/bed.ts';
 import type { ManualGatewayOptions, ManualGatewayReport } from '../../src/demo/manual-gateway.ts';
 import type { PingReport } from '../../src/demo/ping.ts';
+import type { UdpReport } from '../../src/demo/tasks.ts';
 import { packagePath } from '../../src/package-root.ts';
 
 const GATEWAY = packagePath('dist', 'src', 'demo', 'manual-gateway.js');
@@ -93,6 +94,14 @@ export class ManualBed {
       `${bytes}b`,
     );
     return sent.sha256 === (JSON.parse(await receiver.line()) as { sha256: string }).sha256;
+  }
+
+  /** Sends numbered datagrams. @returns what the receiver made of them */
+  async datagrams(family: 4 | 6, count: number, bytes: number, perSecond: number): Promise<UdpReport> {
+    const receiver = this.#start(this.ends[1], 'udp-receive', this.address(family), 5002, 1000);
+    await receiver.line();
+    await this.#host(this.ends[0], 'udp-send', this.address(family), 5002, count, bytes, perSecond);
+    return JSON.parse(await receiver.line());
   }
 
   remove(): Promise<void> {

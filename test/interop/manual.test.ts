@@ -52,6 +52,17 @@ describe('two gateways with manual SAs', () => {
     expect((await bed.a.ask()).info).toMatchObject({ backend: 'wasm' });
   });
 
+  it.each([4, 6] as const)('keep datagrams whole, single and in order over IPv%i', async (family) => {
+    bed = await ManualBed.create({ workers: 2 });
+    const count = 50_000;
+    expect(await bed.datagrams(family, count, 500, 10_000)).toEqual({
+      received: count,
+      duplicates: 0,
+      corrupted: 0,
+      reordered: 0,
+    });
+  });
+
   it('end in under a second and leave nothing behind', async () => {
     bed = await ManualBed.create({});
     const started = performance.now();
