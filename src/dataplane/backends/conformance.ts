@@ -27,6 +27,8 @@ export interface Trial {
   readonly bench: Workbench;
   readonly backend: CryptoBackend;
   readonly reference: CryptoBackend;
+  /** Sealed or opened so far. */
+  packets: number;
 }
 
 type Check = (trial: Trial, suite: CipherSuite) => string | undefined;
@@ -156,31 +158,45 @@ export async function* conform(make: MakeBackend, makeReference: MakeBackend): A
   const exports = await bench.instantiate();
   const backend = await make(bench.kernel, exports);
   const reference = await makeReference(bench.kernel, exports);
-  const trial = { bench, backend, reference };
+  const trial: Trial = { bench, backend, reference, packets: 0 };
   const known = ALL_SUITES.filter((suite) => reference.supports(suite));
   const suites = known.filter((suite) => backend.supports(suite));
   const others = known.filter((suite) => !backend.supports(suite)).map(suiteName);
   yield { name: 'supports at least one suite', ok: suites.length > 0, detail: `${suites.length} of ${known.length}` };
   if (suites.length === 0) return;
-  yield check('supports no suite that does not exist', '', () =>
+  yield check('supports no suite that does not exist', () =>
     backend.supports({ encr: 255, keyBits: 128, integ: INTEG.NONE }) ? 'it claims ENCR 255' : undefined,
   );
   const answers = KNOWN_ANSWERS.filter(({ suite }) => backend.supports(suite));
-  yield check('gives the known answers', `${answers.length} vectors`, () => {
-    const wrong = answers.filter((answer) => knownAnswerFailure(backend, bench, answer));
-    return wrong.length === 0 ? undefined : `wrong: ${wrong.map(({ suite }) => suiteName(suite)).join(', ')}`;
-  });
+  yield check(
+    'gives the known answers',
+    () => {
+      const wrong = answers.filter((answer) => knownAnswerFailure(backend, bench, answer));
+      return wrong.length === 0 ? undefined : `wrong: ${wrong.map(({ suite }) => suiteName(suite)).join(', ')}`;
+    },
+    () => `${answers.length} vectors`,
+  );
   for (const [name, run] of Object.entries(SUITE_CHECKS)) {
     for (const suite of suites) {
       bench.clear();
-      yield check(`${suiteName(suite)} ${name}`, '', () => run(trial, suite));
+      trial.packets = 0;
+      yield check(
+        `${suiteName(suite)} ${name}`,
+        () => run(trial, suite),
+        () => `${trial.packets} packets`,
+      );
     }
   }
   for (const [name, run] of Object.entries(BATCH_CHECKS)) {
     bench.clear();
-    yield check(name, '', () => run(trial, suites));
+    trial.packets = 0;
+    yield check(
+      name,
+      () => run(trial, suites),
+      () => `${trial.packets} packets`,
+    );
   }
-  yield check('survives close', '', () => {
+  yield check('survives close', () => {
     backend.forget(L.STATIC_END);
     backend.close();
     backend.close();
@@ -190,17 +206,20 @@ export async function* conform(make: MakeBackend, makeReference: MakeBackend): A
   yield { name: "leaves to 'wasm' what it does not support", ok: true, detail: left };
 }
 
-function check(name: string, detail: string, run: () => string | undefined): CheckResult {
+/** @param run returns what is wrong, or nothing */
+function check(name: string, run: () => string | undefined, passed = () => 'as it should be'): CheckResult {
   try {
     const failure = run();
-    return { name, ok: failure === undefined, detail: failure ?? detail };
+    return { name, ok: failure === undefined, detail: failure ?? passed() };
   } catch (error) {
     return { name, ok: false, detail: `throws ${(error as Error).message}` };
   }
 }
 
 /** Has both seal the packets. @returns the first difference */
-function compareSeal({ bench, backend, reference }: Trial, specs: readonly PacketSpec[]): string | undefined {
+function compareSeal(trial: Trial, specs: readonly PacketSpec[]): string | undefined {
+  const { bench, backend, reference } = trial;
+  trial.packets += specs.length;
   const [ours, theirs] = [bench.packets(specs), bench.packets(specs)];
   backend.seal(ours[0]!.descriptor, ours.length);
   reference.seal(theirs[0]!.descriptor, theirs.length);
@@ -223,10 +242,12 @@ function sealed({ bench, reference }: Trial, specs: readonly PacketSpec[]): Pack
 
 /** @param plain what each packet has in it, nothing for one that must be refused */
 function compareOpen(
-  { bench, backend }: Trial,
+  trial: Trial,
   specs: readonly PacketSpec[],
   plain: readonly (PacketSpec | undefined)[],
 ): string | undefined {
+  const { bench, backend } = trial;
+  trial.packets += specs.length;
   const views = bench.packets(specs);
   const icvs = views.map(({ icv }) => icv.slice());
   backend.open(views[0]!.descriptor, views.length);

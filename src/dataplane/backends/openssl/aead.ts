@@ -24,38 +24,31 @@ export class Aead extends Contexts {
     const { crypto, block } = this;
     const context = this.sealing;
     const payload = this.pointer(packet, L.PACKET_PAYLOAD);
+    const aad = this.pointer(packet, L.PACKET_AAD);
     this.loadNonce(packet);
-    crypto.EVP_EncryptInit_ex2(context, 0, 0, block.nonce, 0);
-    crypto.EVP_EncryptUpdate(
-      context,
-      0,
-      block.written,
-      this.pointer(packet, L.PACKET_AAD),
-      this.word(packet, L.PACKET_AAD_LENGTH),
-    );
-    crypto.EVP_EncryptUpdate(context, payload, block.written, payload, this.word(packet, L.PACKET_LENGTH));
-    crypto.EVP_EncryptFinal_ex(context, payload, block.written);
     block.setTag(this.pointer(packet, L.PACKET_ICV));
-    crypto.EVP_CIPHER_CTX_get_params(context, block.tagParameter);
-    return L.STATUS_OK;
+    const done =
+      crypto.EVP_EncryptInit_ex2(context, 0, 0, block.nonce, 0) &
+      crypto.EVP_EncryptUpdate(context, 0, block.written, aad, this.word(packet, L.PACKET_AAD_LENGTH)) &
+      crypto.EVP_EncryptUpdate(context, payload, block.written, payload, this.word(packet, L.PACKET_LENGTH)) &
+      crypto.EVP_EncryptFinal_ex(context, payload, block.written) &
+      crypto.EVP_CIPHER_CTX_get_params(context, block.tagParameter);
+    return this.status(done);
   }
 
   open(packet: number): number {
     const { crypto, block } = this;
     const context = this.opening;
     const payload = this.pointer(packet, L.PACKET_PAYLOAD);
+    const aad = this.pointer(packet, L.PACKET_AAD);
     this.loadNonce(packet);
     block.setTag(this.pointer(packet, L.PACKET_ICV));
-    crypto.EVP_DecryptInit_ex2(context, 0, 0, block.nonce, block.tagParameter);
-    crypto.EVP_DecryptUpdate(
-      context,
-      0,
-      block.written,
-      this.pointer(packet, L.PACKET_AAD),
-      this.word(packet, L.PACKET_AAD_LENGTH),
-    );
-    crypto.EVP_DecryptUpdate(context, payload, block.written, payload, this.word(packet, L.PACKET_LENGTH));
-    return crypto.EVP_DecryptFinal_ex(context, payload, block.written) === 1 ? L.STATUS_OK : this.refused();
+    const done =
+      crypto.EVP_DecryptInit_ex2(context, 0, 0, block.nonce, block.tagParameter) &
+      crypto.EVP_DecryptUpdate(context, 0, block.written, aad, this.word(packet, L.PACKET_AAD_LENGTH)) &
+      crypto.EVP_DecryptUpdate(context, payload, block.written, payload, this.word(packet, L.PACKET_LENGTH)) &
+      crypto.EVP_DecryptFinal_ex(context, payload, block.written);
+    return this.status(done);
   }
 }
 
@@ -80,19 +73,16 @@ export class Ccm extends Contexts {
     const context = this.sealing;
     const payload = this.pointer(packet, L.PACKET_PAYLOAD);
     const length = this.word(packet, L.PACKET_LENGTH);
+    const aad = this.pointer(packet, L.PACKET_AAD);
+    const icv = this.pointer(packet, L.PACKET_ICV);
     this.loadNonce(packet);
-    crypto.EVP_EncryptInit_ex2(context, 0, 0, block.nonce, 0);
-    crypto.EVP_EncryptUpdate(context, 0, block.written, 0, length);
-    crypto.EVP_EncryptUpdate(
-      context,
-      0,
-      block.written,
-      this.pointer(packet, L.PACKET_AAD),
-      this.word(packet, L.PACKET_AAD_LENGTH),
-    );
-    crypto.EVP_EncryptUpdate(context, payload, block.written, payload, length);
-    crypto.EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, this.icvLength, this.pointer(packet, L.PACKET_ICV));
-    return L.STATUS_OK;
+    const done =
+      crypto.EVP_EncryptInit_ex2(context, 0, 0, block.nonce, 0) &
+      crypto.EVP_EncryptUpdate(context, 0, block.written, 0, length) &
+      crypto.EVP_EncryptUpdate(context, 0, block.written, aad, this.word(packet, L.PACKET_AAD_LENGTH)) &
+      crypto.EVP_EncryptUpdate(context, payload, block.written, payload, length) &
+      crypto.EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, this.icvLength, icv);
+    return this.status(done);
   }
 
   open(packet: number): number {
@@ -100,20 +90,15 @@ export class Ccm extends Contexts {
     const context = this.opening;
     const payload = this.pointer(packet, L.PACKET_PAYLOAD);
     const length = this.word(packet, L.PACKET_LENGTH);
+    const aad = this.pointer(packet, L.PACKET_AAD);
     this.loadNonce(packet);
     block.setTag(this.pointer(packet, L.PACKET_ICV));
-    crypto.EVP_DecryptInit_ex2(context, 0, 0, block.nonce, block.tagParameter);
-    crypto.EVP_DecryptUpdate(context, 0, block.written, 0, length);
-    crypto.EVP_DecryptUpdate(
-      context,
-      0,
-      block.written,
-      this.pointer(packet, L.PACKET_AAD),
-      this.word(packet, L.PACKET_AAD_LENGTH),
-    );
-    return crypto.EVP_DecryptUpdate(context, payload, block.written, payload, length) === 1
-      ? L.STATUS_OK
-      : this.refused();
+    const done =
+      crypto.EVP_DecryptInit_ex2(context, 0, 0, block.nonce, block.tagParameter) &
+      crypto.EVP_DecryptUpdate(context, 0, block.written, 0, length) &
+      crypto.EVP_DecryptUpdate(context, 0, block.written, aad, this.word(packet, L.PACKET_AAD_LENGTH)) &
+      crypto.EVP_DecryptUpdate(context, payload, block.written, payload, length);
+    return this.status(done);
   }
 }
 
@@ -135,24 +120,24 @@ export class Gmac extends Contexts {
   }
 
   seal(packet: number): number {
-    this.#tag(packet, this.pointer(packet, L.PACKET_ICV));
-    return L.STATUS_OK;
+    return this.status(this.#tag(packet, this.pointer(packet, L.PACKET_ICV)));
   }
 
   open(packet: number): number {
     const { crypto, block, icvLength } = this;
-    this.#tag(packet, block.mac);
-    const difference = crypto.CRYPTO_memcmp(block.mac, this.pointer(packet, L.PACKET_ICV), icvLength);
-    return difference === 0 ? L.STATUS_OK : L.STATUS_BAD_ICV;
+    const icv = this.pointer(packet, L.PACKET_ICV);
+    const done = this.#tag(packet, block.mac);
+    return this.status(done & (crypto.CRYPTO_memcmp(block.mac, icv, icvLength) === 0 ? 1 : 0));
   }
 
-  #tag(packet: number, out: number): void {
+  /** @returns 1 for success */
+  #tag(packet: number, out: number): number {
     const { crypto, block } = this;
     const context = this.sealing;
     this.loadNonce(packet);
-    crypto.EVP_EncryptInit_ex2(context, 0, 0, block.nonce, 0);
+    let done = crypto.EVP_EncryptInit_ex2(context, 0, 0, block.nonce, 0);
     const cover = (address: number, length: number) => {
-      if (length > 0) crypto.EVP_EncryptUpdate(context, 0, block.written, address, length);
+      if (length > 0) done &= crypto.EVP_EncryptUpdate(context, 0, block.written, address, length);
     };
     cover(this.pointer(packet, L.PACKET_AAD), this.word(packet, L.PACKET_AAD_LENGTH));
     // RFC 4543 §3.3: in ESP the explicit IV is covered too; in AH (§4.3) it is part of the header.
@@ -162,8 +147,8 @@ export class Gmac extends Contexts {
       block.setSequenceHigh(this.word(packet, L.PACKET_SEQ_HI));
       cover(block.sequenceHigh, 4);
     }
-    crypto.EVP_EncryptFinal_ex(context, block.mac, block.written);
     block.setTag(out);
-    crypto.EVP_CIPHER_CTX_get_params(context, block.tagParameter);
+    done &= crypto.EVP_EncryptFinal_ex(context, block.mac, block.written);
+    return done & crypto.EVP_CIPHER_CTX_get_params(context, block.tagParameter);
   }
 }

@@ -2,8 +2,8 @@
  * One KEY's cipher contexts. They are made with the key once; a packet only sets its nonce
  * (`EVP_*Init_ex2` without cipher and key), which is what makes a packet cheap.
  *
- * Each takes the address of a PACKET descriptor and returns a STATUS. Calls whose arguments are
- * sound cannot fail, so what they return is looked at where it is an answer: at the ICV.
+ * Each takes the address of a PACKET descriptor and returns a STATUS. Every call returns 1 for
+ * success; they are ANDed, so that a packet counts as done only if all of it was.
  */
 import * as L from '../../../../assembly/layout.ts';
 import { type CipherSuite, suiteLengths } from '../../../algorithms.ts';
@@ -11,9 +11,9 @@ import type { KernelMemory } from '../backend.ts';
 import { EVP_CTRL_AEAD_SET_IVLEN, EVP_CTRL_AEAD_SET_TAG, type Libcrypto, MAC, must, NativeBlock } from './libcrypto.ts';
 
 export interface NativeCipher {
-  /** @returns a STATUS */
+  /** @returns a STATUS; unless it is OK, the payload is anything and must be zeroed */
   seal(packet: number): number;
-  /** @returns a STATUS; the payload of a packet that is not authentic is anything and must be zeroed */
+  /** @returns a STATUS; unless it is OK, the payload is anything and must be zeroed */
   open(packet: number): number;
   free(): void;
 }
@@ -120,7 +120,9 @@ export abstract class Contexts implements NativeCipher {
     for (let i = 0; i < this.icvLength; i++) this.#bytes[to + i] = from[MAC + i]!;
   }
 
-  protected refused(): number {
+  /** @param done 1 if every call has succeeded */
+  protected status(done: number): number {
+    if (done === 1) return L.STATUS_OK;
     // Node's own use of OpenSSL must not find our failure in the thread's error queue.
     this.crypto.ERR_clear_error();
     return L.STATUS_BAD_ICV;

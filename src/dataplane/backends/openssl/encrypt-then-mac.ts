@@ -42,31 +42,32 @@ export class EncryptThenMac extends Contexts {
   seal(packet: number): number {
     const { crypto, block } = this;
     const payload = this.pointer(packet, L.PACKET_PAYLOAD);
+    let done = 1;
     if (this.#name !== undefined) {
       const context = this.sealing;
       this.loadNonce(packet);
-      crypto.EVP_EncryptInit_ex2(context, 0, 0, block.nonce, 0);
-      crypto.EVP_EncryptUpdate(context, payload, block.written, payload, this.word(packet, L.PACKET_LENGTH));
+      done =
+        crypto.EVP_EncryptInit_ex2(context, 0, 0, block.nonce, 0) &
+        crypto.EVP_EncryptUpdate(context, payload, block.written, payload, this.word(packet, L.PACKET_LENGTH));
     }
-    this.#authenticate(packet);
+    done &= this.#authenticate(packet);
     this.writeIcv(packet);
-    return L.STATUS_OK;
+    return this.status(done);
   }
 
   open(packet: number): number {
     const { crypto, block } = this;
     const payload = this.pointer(packet, L.PACKET_PAYLOAD);
-    this.#authenticate(packet);
-    if (crypto.CRYPTO_memcmp(block.mac, this.pointer(packet, L.PACKET_ICV), this.icvLength) !== 0) {
-      return L.STATUS_BAD_ICV;
-    }
-    if (this.#name !== undefined) {
+    let done = this.#authenticate(packet);
+    done &= crypto.CRYPTO_memcmp(block.mac, this.pointer(packet, L.PACKET_ICV), this.icvLength) === 0 ? 1 : 0;
+    if (done === 1 && this.#name !== undefined) {
       const context = this.opening;
       this.loadNonce(packet);
-      crypto.EVP_DecryptInit_ex2(context, 0, 0, block.nonce, 0);
-      crypto.EVP_DecryptUpdate(context, payload, block.written, payload, this.word(packet, L.PACKET_LENGTH));
+      done =
+        crypto.EVP_DecryptInit_ex2(context, 0, 0, block.nonce, 0) &
+        crypto.EVP_DecryptUpdate(context, payload, block.written, payload, this.word(packet, L.PACKET_LENGTH));
     }
-    return L.STATUS_OK;
+    return this.status(done);
   }
 
   override free(): void {
@@ -74,18 +75,19 @@ export class EncryptThenMac extends Contexts {
     this.crypto.EVP_MAC_CTX_free(this.#mac);
   }
 
-  /** The ICV's hash covers AAD, payload and, with ESN, the high half of the sequence number (RFC 4303 §3.3.2.1). */
-  #authenticate(packet: number): void {
+  /** The ICV's hash covers AAD, payload and, with ESN, the high half of the sequence number (RFC 4303 §3.3.2.1). @returns 1 for success */
+  #authenticate(packet: number): number {
     const { crypto, block } = this;
     const mac = this.#mac;
-    crypto.EVP_MAC_init(mac, 0, 0, 0);
-    crypto.EVP_MAC_update(mac, this.pointer(packet, L.PACKET_AAD), this.word(packet, L.PACKET_AAD_LENGTH));
-    crypto.EVP_MAC_update(mac, this.pointer(packet, L.PACKET_PAYLOAD), this.word(packet, L.PACKET_LENGTH));
+    let done =
+      crypto.EVP_MAC_init(mac, 0, 0, 0) &
+      crypto.EVP_MAC_update(mac, this.pointer(packet, L.PACKET_AAD), this.word(packet, L.PACKET_AAD_LENGTH)) &
+      crypto.EVP_MAC_update(mac, this.pointer(packet, L.PACKET_PAYLOAD), this.word(packet, L.PACKET_LENGTH));
     if ((this.word(packet, L.PACKET_FLAGS) & L.PACKET_FLAG_ESN) !== 0) {
       block.setSequenceHigh(this.word(packet, L.PACKET_SEQ_HI));
-      crypto.EVP_MAC_update(mac, block.sequenceHigh, 4);
+      done &= crypto.EVP_MAC_update(mac, block.sequenceHigh, 4);
     }
-    crypto.EVP_MAC_final(mac, block.mac, block.written, MAC_SIZE);
+    return done & crypto.EVP_MAC_final(mac, block.mac, block.written, MAC_SIZE);
   }
 }
 

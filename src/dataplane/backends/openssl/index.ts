@@ -50,34 +50,30 @@ class OpensslBackend implements CryptoBackend {
   seal(descriptors: number, count: number): void {
     const { words } = this.#kernel;
     const end = descriptors + count * L.PACKET_SIZE;
-    let key = 0;
-    let entry: KeyEntry | undefined;
     for (let packet = descriptors; packet < end; packet += L.PACKET_SIZE) {
-      const next = words[(packet + L.PACKET_KEY) >>> 2]!;
-      if (entry === undefined || next !== key) entry = this.#keys.get(next);
-      key = next;
-      const fits = acceptsLength(entry.suite, words[(packet + L.PACKET_LENGTH) >>> 2]!);
-      words[(packet + L.PACKET_STATUS) >>> 2] = fits ? entry.cipher.seal(packet) : L.STATUS_BAD_LENGTH;
+      const { suite, cipher } = this.#keys.get(words[(packet + L.PACKET_KEY) >>> 2]!);
+      const fits = acceptsLength(suite, words[(packet + L.PACKET_LENGTH) >>> 2]!);
+      this.#settle(packet, fits ? cipher.seal(packet) : L.STATUS_BAD_LENGTH);
     }
   }
 
   open(descriptors: number, count: number): void {
-    const { bytes, words } = this.#kernel;
+    const { words } = this.#kernel;
     const end = descriptors + count * L.PACKET_SIZE;
-    let key = 0;
-    let entry: KeyEntry | undefined;
     for (let packet = descriptors; packet < end; packet += L.PACKET_SIZE) {
-      const next = words[(packet + L.PACKET_KEY) >>> 2]!;
-      if (entry === undefined || next !== key) entry = this.#keys.get(next);
-      key = next;
-      const length = words[(packet + L.PACKET_LENGTH) >>> 2]!;
-      const status = acceptsLength(entry.suite, length) ? entry.cipher.open(packet) : L.STATUS_BAD_LENGTH;
-      words[(packet + L.PACKET_STATUS) >>> 2] = status;
-      if (status === L.STATUS_BAD_ICV) {
-        const payload = words[(packet + L.PACKET_PAYLOAD) >>> 2]!;
-        bytes.fill(0, payload, payload + length);
-      }
+      const { suite, cipher } = this.#keys.get(words[(packet + L.PACKET_KEY) >>> 2]!);
+      const fits = acceptsLength(suite, words[(packet + L.PACKET_LENGTH) >>> 2]!);
+      this.#settle(packet, fits ? cipher.open(packet) : L.STATUS_BAD_LENGTH);
     }
+  }
+
+  /** Writes STATUS. What a failed call has left of a payload is nobody's to see. */
+  #settle(packet: number, status: number): void {
+    const { bytes, words } = this.#kernel;
+    words[(packet + L.PACKET_STATUS) >>> 2] = status;
+    if (status !== L.STATUS_BAD_ICV) return;
+    const payload = words[(packet + L.PACKET_PAYLOAD) >>> 2]!;
+    bytes.fill(0, payload, payload + words[(packet + L.PACKET_LENGTH) >>> 2]!);
   }
 
   forget(key: number): void {
