@@ -289,7 +289,11 @@ describe('the window', () => {
           { local_ts: [`172.${16 + index}.${own}.0/24`], remote_ts: [`172.${16 + index}.${3 - own}.0/24`] },
         ]),
       );
-    const { network, left, right } = established({ leftChildren: children(1), rightChildren: children(2), window: 4 });
+    const { network, left, right } = established({
+      leftChildren: children(1),
+      rightChildren: children(2),
+      options: { window: 4 },
+    });
     expect(left.trace[3]).toContain('N(SET_WINDOW_SIZE)');
     expect(left.trace.slice(4, 8).every((line) => line.startsWith('sent CREATE_CHILD_SA'))).toBe(true);
     expect(right.core.status(network.now)[0]!.children.length).toBe(5);
@@ -297,7 +301,7 @@ describe('the window', () => {
 
   test('takes requests out of their order, and answers each once', () => {
     const { network, left, right } = established({
-      window: 4,
+      options: { window: 4 },
       leftChildren: {
         more: { local_ts: ['172.16.1.0/24'], remote_ts: ['172.16.2.0/24'] },
         third: { local_ts: ['172.17.1.0/24'], remote_ts: ['172.17.2.0/24'] },

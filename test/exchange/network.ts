@@ -4,6 +4,7 @@ import { configFromObject } from '../../src/control/config/load.ts';
 import type { Config } from '../../src/control/config/model.ts';
 import type { ConfigInput } from '../../src/control/config/schema.ts';
 import { createProvider } from '../../src/control/crypto/index.ts';
+import type { RandomSource } from '../../src/control/crypto/provider.ts';
 import { IkeCore } from '../../src/control/ike/core.ts';
 import type { Effect, IkeEvent, Input, PolicyKey, SaKey } from '../../src/control/ike/effects.ts';
 
@@ -13,6 +14,12 @@ export type Datagram = EffectOf<'send'>['datagram'];
 interface Policy {
   readonly parameters: EffectOf<'install-policy'>['parameters'];
   sa: SaKey | undefined;
+}
+
+export interface NodeOptions {
+  readonly window?: number;
+  /** Makes every key, nonce and SPI come again the same way. */
+  readonly random?: RandomSource;
 }
 
 /** One gateway: a core, and what it has had its data plane do. */
@@ -31,13 +38,13 @@ export class Node {
   private lastSpi = 0x1000;
   private lastRequest = 0;
 
-  constructor(name: string, config: Config, options: { window?: number } = {}) {
+  constructor(name: string, config: Config, options: NodeOptions = {}) {
     this.name = name;
     this.core = new IkeCore({
       config,
-      ...options,
+      ...(options.window && { window: options.window }),
       environment: {
-        crypto: createProvider('node'),
+        crypto: createProvider('node', options.random),
         reserveSpi: () => {
           this.reserved.add(++this.lastSpi);
           return this.lastSpi;
@@ -76,7 +83,7 @@ export class Network {
   /** Every datagram ever sent. */
   readonly sent: Datagram[] = [];
 
-  add(name: string, config: ConfigInput, options?: { window?: number }): Node {
+  add(name: string, config: ConfigInput, options?: NodeOptions): Node {
     const node = new Node(name, configFromObject(config).config, options);
     this.nodes.push(node);
     return node;
@@ -240,7 +247,7 @@ export interface Sides {
   readonly leftChildren?: Readonly<Record<string, Child>>;
   readonly rightChildren?: Readonly<Record<string, Child>>;
   readonly control?: ConfigInput['control'];
-  readonly window?: number;
+  readonly options?: NodeOptions;
 }
 
 export const LEFT = '192.0.2.1';
@@ -273,9 +280,8 @@ export function pair(sides: Sides = {}): { network: Network; left: Node; right: 
       },
     },
   });
-  const options = sides.window === undefined ? undefined : { window: sides.window };
-  const left = network.add('left', side(LEFT, RIGHT, 'left', 'right'), options);
-  const right = network.add('right', side(RIGHT, LEFT, 'right', 'left'), options);
+  const left = network.add('left', side(LEFT, RIGHT, 'left', 'right'), sides.options);
+  const right = network.add('right', side(RIGHT, LEFT, 'right', 'left'), sides.options);
   network.addresses.set(LEFT, left).set(RIGHT, right);
   return { network, left, right };
 }

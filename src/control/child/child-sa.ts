@@ -38,6 +38,8 @@ export class ChildSa {
   readonly installedAt: number;
   rekeyAt: number | undefined;
   expireAt: number | undefined;
+  /** Did we begin the exchange that made it? */
+  readonly madeByUs: boolean;
   /** The lower nonce of the exchange that made it: decides between two rekeyings at once (RFC 7296 §2.8.1). */
   lowestNonce: Uint8Array = new Uint8Array();
   /** The child that took over in a rekey. */
@@ -51,6 +53,7 @@ export class ChildSa {
     config: ChildConfig,
     agreement: ChildAgreement,
     keys: { readonly in: SaKey; readonly out: SaKey },
+    madeByUs: boolean,
     now: number,
   ) {
     this.id = id;
@@ -59,6 +62,7 @@ export class ChildSa {
     this.agreement = agreement;
     this.keyIn = keys.in;
     this.keyOut = keys.out;
+    this.madeByUs = madeByUs;
     this.installedAt = now;
   }
 

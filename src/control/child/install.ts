@@ -31,7 +31,15 @@ export interface Installation {
 /** Installs both directions; the keys go with the effects. */
 export function installChild(cx: Context, sa: IkeSa, installation: Installation): ChildSa {
   const { config, agreement, keys, initiator } = installation;
-  const child = new ChildSa(cx.nextId(), sa, config, agreement, { in: cx.nextId(), out: cx.nextId() }, cx.now);
+  const child = new ChildSa(
+    cx.nextId(),
+    sa,
+    config,
+    agreement,
+    { in: cx.nextId(), out: cx.nextId() },
+    initiator,
+    cx.now,
+  );
   const [ours, theirs] = initiator ? [keys.initiator, keys.responder] : [keys.responder, keys.initiator];
   for (const [direction, key, material] of [
     ['in', child.keyIn, theirs],
@@ -91,6 +99,11 @@ export function removeChild(cx: Context, child: ChildSa, cause: Cause, reason: s
   if (replaced) cx.timers.set(cx.now + GRACE, () => removeInbound(cx, child));
   else removeInbound(cx, child);
   if (child.replacedBy !== undefined) return;
+  // What it had replaced has lost its heir: it goes too, rather than wait for a peer that forgot it.
+  for (const before of child.owner.children.values()) {
+    if (before.replacedBy === child)
+      cx.operations.deleteChild(before.owner, before, 'replaced', 'its successor is gone');
+  }
   const connection = child.owner.connection.name;
   cx.log('info', `child ${child.text} is down: ${reason}`, connection);
   cx.event({ type: 'child-down', connection, child: child.config.name, id: child.id, reason });

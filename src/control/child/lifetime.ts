@@ -1,10 +1,12 @@
 /** When a child SA is rekeyed, and when it ends whatever happened (RFC 7296 §2.8). */
 import type { Context } from '../ike/context.ts';
-import { isLive } from '../ike/states.ts';
+import { isInstalled, isLive } from '../ike/states.ts';
 import type { ChildSa } from './child-sa.ts';
 
 /** While the outbound SA of a rekey's responder waits, the inbound one is looked at so often. */
 const CONFIRM_INTERVAL = 1_000;
+/** Longer than a peer's Delete is retransmitted. */
+const RETIRED_LIFETIME = 240_000;
 
 /** @returns milliseconds from now, with jitter so that two peers seldom rekey at once (RFC 7296 §2.8) */
 export function jittered(cx: Context, seconds: number, randSeconds: number): number {
@@ -32,7 +34,20 @@ export function softExpire(cx: Context, child: ChildSa): void {
 
 /** A limit is reached that must not be passed: the SA goes, and its policies with it or to a trap. */
 export function hardExpire(cx: Context, child: ChildSa, reason: string): void {
-  if (isLive(child.state)) cx.operations.deleteChild(child.owner, child, 'expired', reason);
+  if (!isInstalled(child.state)) return;
+  const cause = child.replacedBy === undefined ? 'expired' : 'replaced';
+  cx.operations.deleteChild(child.owner, child, cause, reason);
+}
+
+/** A child that another one replaced is deleted by whoever made that one; if nobody does, we do. */
+export function retire(cx: Context, child: ChildSa, successor: ChildSa): void {
+  child.replacedBy = successor;
+  cx.clearTimer(child, 'rekey');
+  if (isLive(child.state)) child.state = 'REKEYED';
+  const expireAt = Math.min(child.expireAt ?? Infinity, cx.now + RETIRED_LIFETIME);
+  cx.setTimer(child, 'expire', expireAt, () =>
+    hardExpire(cx, child, 'it was replaced, and the peer did not delete it'),
+  );
 }
 
 /** A rekey's responder sends through `child` once the peer has been seen to use it. */

@@ -111,7 +111,6 @@ export class ConnectionManager {
       .map((config) => ({ config, packet: this.fitting(usable, config, packet) }));
     if (usable !== undefined) {
       for (const child of wanted) {
-        usable.creating.add(child.config.name);
         this.cx.operations.createChild(usable, child);
       }
       return;
@@ -196,11 +195,11 @@ export class ConnectionManager {
     intent.tries = 0;
     if (sa.initiator) {
       for (const wanted of sa.wanted.splice(0)) {
-        sa.creating.add(wanted.config.name);
         this.cx.operations.createChild(sa, wanted);
       }
     }
     this.settle(intent);
+    this.finishReauthentication(sa);
   }
 
   ikeDown(sa: IkeSa, wasEstablished: boolean, cause: Cause, why: EspalierError): void {

@@ -13,7 +13,7 @@ import { hardExpire, softExpire } from '../child/lifetime.ts';
 import { sideSelector } from '../child/narrowing.ts';
 import { PolicyTable } from '../child/policies.ts';
 import type { ChildConfig, Config, ConnectionConfig } from '../config/model.ts';
-import type { IkeSaStatus, TrappedChildStatus } from '../manage/status.ts';
+import type { ChildSaState, IkeSaStatus, TrappedChildStatus } from '../manage/status.ts';
 import { Commands } from './commands.ts';
 import { ConnectionManager } from './connections.ts';
 import { Context } from './context.ts';
@@ -23,7 +23,7 @@ import { operations } from './operations.ts';
 import { receive } from './receive.ts';
 import { saStatus, trappedStatus } from './report.ts';
 import type { IkeSa } from './sa.ts';
-import { isLive, isUsable } from './states.ts';
+import { isInstalled, isLive, isUsable } from './states.ts';
 import { SaTable } from './table.ts';
 import { movePath } from './tasks/mobike.ts';
 import { Throttle } from './throttle.ts';
@@ -184,7 +184,7 @@ export class IkeCore {
     const { connection, child } = this.named(name);
     this.cx.connections.release(connection, child ? [child] : connection.children);
     const sas = this.sasOf(connection);
-    const children = child ? sas.flatMap((sa) => childrenOf(sa, child)) : [];
+    const children = child ? sas.flatMap((sa) => childrenOf(sa, child, isInstalled)) : [];
     for (const each of children) this.cx.operations.deleteChild(each.owner, each, 'command', 'taken down by command');
     if (!child) for (const sa of sas) this.cx.operations.deleteIke(sa, 'command', 'taken down by command');
     const isDone = () =>
@@ -197,7 +197,7 @@ export class IkeCore {
   private rekey({ request, name }: InputOf<'rekey'>): void {
     const { connection, child } = this.named(name);
     const sas = this.sasOf(connection).filter(({ state }) => isUsable(state));
-    const children = child ? sas.flatMap((sa) => childrenOf(sa, child)) : [];
+    const children = child ? sas.flatMap((sa) => childrenOf(sa, child, isLive)) : [];
     if ((child ? children : sas).length === 0) {
       throw new EspalierError('ERR_NOT_UP', `"${name}" is not up; "espalier up ${name}" brings it up`);
     }
@@ -243,8 +243,8 @@ export class IkeCore {
 }
 
 /** Those of an IKE SA that are up and made by that entry of the configuration. */
-const childrenOf = (sa: IkeSa, { name }: ChildConfig): ChildSa[] =>
-  [...sa.children.values()].filter(({ config, state }) => config.name === name && isLive(state));
+const childrenOf = (sa: IkeSa, { name }: ChildConfig, takes: (state: ChildSaState) => boolean): ChildSa[] =>
+  [...sa.children.values()].filter(({ config, state }) => config.name === name && takes(state));
 
 const bytesAsHex = (_key: string, value: unknown): unknown =>
   value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value;

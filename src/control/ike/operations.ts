@@ -6,8 +6,8 @@ import type { Context, Operations } from './context.ts';
 import { enqueue } from './exchange.ts';
 import { because, destroy } from './lifecycle.ts';
 import { IkeSa } from './sa.ts';
-import { isLive, isUsable } from './states.ts';
-import { ChildCreate } from './tasks/child-create.ts';
+import { isInstalled, isLive, isUsable } from './states.ts';
+import { requestChild } from './tasks/child-create.ts';
 import { ChildRekey } from './tasks/child-rekey.ts';
 import { DeleteChild, DeleteIke } from './tasks/delete.ts';
 import { IkeInit } from './tasks/ike-init.ts';
@@ -32,7 +32,7 @@ export function operations(cx: Context): Operations {
     },
 
     createChild(sa, wanted) {
-      if (isUsable(sa.state)) enqueue(cx, sa, new ChildCreate(wanted));
+      if (isUsable(sa.state)) requestChild(cx, sa, wanted);
     },
 
     rekeyChild(sa, child) {
@@ -40,7 +40,7 @@ export function operations(cx: Context): Operations {
     },
 
     deleteChild(sa, child, cause, reason) {
-      if (isLive(child.state)) enqueue(cx, sa, new DeleteChild(child, cause, reason));
+      if (isInstalled(child.state)) enqueue(cx, sa, new DeleteChild(child, cause, reason));
     },
 
     rekeyIke(sa) {

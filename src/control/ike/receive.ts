@@ -23,8 +23,10 @@ import { destroy } from './lifecycle.ts';
 import { checkPayloads } from './rules.ts';
 import type { IkeSa } from './sa.ts';
 import { isUsable, takesRequest } from './states.ts';
+import { inheritIfUsed } from './succession.ts';
 import type { Answer, Received, Responder } from './task.ts';
 import { respondCreateChildSa } from './tasks/create-child-sa.ts';
+import { deletesIke } from './tasks/delete.ts';
 import { respondFollowup } from './tasks/followup-ke.ts';
 import { respondAuth } from './tasks/ike-auth-respond.ts';
 import { holdInitError } from './tasks/ike-init.ts';
@@ -207,6 +209,7 @@ function answerRequest(cx: Context, sa: IkeSa, { first, parse }: Authentic): voi
     const received = parse();
     trace(cx, sa, 'received', { exchange, response: false, messageId, payloads: received.payloads, encrypted: true });
     checkPayloads(exchange, false, received.payloads);
+    if (!deletesIke(received.payloads)) inheritIfUsed(cx, sa);
     answer = RESPONDERS[exchange]!(cx, sa, received);
   } catch (error) {
     if (!(error instanceof EspalierError)) throw error;

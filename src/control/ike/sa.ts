@@ -107,6 +107,8 @@ export class IkeSa {
   readonly wanted: WantedChild[] = [];
   /** The same, unchanged, for another try. */
   wantedAtFirst: readonly WantedChild[] = [];
+  /** Outbound SPIs of children that the peer deleted before we heard that they had been made. */
+  readonly deletedEarly = new Set<number>();
   /** Names of children that are asked for with CREATE_CHILD_SA right now. */
   readonly creating = new Set<string>();
   /** By purpose; all are cancelled with the SA. */
@@ -124,6 +126,8 @@ export class IkeSa {
   reauthAt: number | undefined;
   /** The lower nonce of the rekeying that made it: decides between two at once (RFC 7296 §2.8.2). */
   lowestNonce: Uint8Array = new Uint8Array();
+  /** The SA that this one would take over from, while it is PASSIVE. */
+  predecessor: IkeSa | undefined;
   /** What the peer's rekeying made while ours was under way. */
   rivalSuccessor: IkeSa | undefined;
   /** The SA that took over the children. */

@@ -48,5 +48,8 @@ export const takesRequest = (state: IkeSaState, exchange: number): boolean => RE
 /** The peer has proved who it is, and the SA may be used to start something new. */
 export const isUsable = (state: IkeSaState): boolean => state === 'ESTABLISHED' || state === 'REKEYING';
 
+/** A child SA that is installed, be it on its way out, and not being deleted yet. */
+export const isInstalled = (state: ChildSaState): boolean => isLive(state) || state === 'REKEYED';
+
 /** A child SA that carries traffic and may be rekeyed or deleted. */
 export const isLive = (state: ChildSaState): boolean => state === 'INSTALLED' || state === 'REKEYING';

@@ -25,6 +25,7 @@ export function becomeSuccessor(cx: Context, old: IkeSa, next: IkeSa): void {
   next.establishedAt = cx.now;
   next.lastReceived = cx.now;
   next.state = 'PASSIVE';
+  next.predecessor = old;
   cx.table.add(next);
   cx.setTimer(next, 'passive', cx.now + REKEYED_LIFETIME, () =>
     destroy(cx, next, 'replaced', because('ERR_REKEYED', 'another SA took over, and the peer did not delete this one')),
@@ -35,6 +36,8 @@ export function becomeSuccessor(cx: Context, old: IkeSa, next: IkeSa): void {
 export function inherit(cx: Context, old: IkeSa, next: IkeSa): void {
   if (next.state === 'PASSIVE') next.state = 'ESTABLISHED';
   cx.clearTimer(next, 'passive');
+  next.predecessor = undefined;
+  old.rivalSuccessor = undefined;
   old.replacedBy = next;
   for (const child of old.children.values()) {
     child.owner = next;
@@ -63,6 +66,14 @@ export function inherit(cx: Context, old: IkeSa, next: IkeSa): void {
   keepUp(cx, next);
   scheduleReauthentication(cx, next);
   pump(cx, next);
+}
+
+/**
+ * The peer uses a new SA of its own, so it has decided that this one inherits: it does not know of a
+ * rekeying of ours, or has refused it.
+ */
+export function inheritIfUsed(cx: Context, sa: IkeSa): void {
+  if (sa.state === 'PASSIVE' && sa.predecessor !== undefined) inherit(cx, sa.predecessor, sa);
 }
 
 /** A new SA whose old one went away in the middle of it. */

@@ -7,23 +7,31 @@
  */
 import type { ChildSa } from '../../child/child-sa.ts';
 import { announceChild } from '../../child/install.ts';
+import { retire } from '../../child/lifetime.ts';
 import { NOTIFY } from '../../wire/iana.ts';
 import type { Payload } from '../../wire/payloads/index.ts';
 import type { Context } from '../context.ts';
 import { enqueue } from '../exchange.ts';
 import type { Failure } from '../failure.ts';
 import { type IkeSa, newest, type WantedChild } from '../sa.ts';
-import { isUsable } from '../states.ts';
+import { isLive, isUsable } from '../states.ts';
 import { CREATE_AGAIN } from '../succession.ts';
 import type { Answer, Received } from '../task.ts';
 import { reportChildFailure } from './child-advice.ts';
 import { ChildExchange, respondWithChild } from './child-exchange.ts';
+import { DeleteChild } from './delete.ts';
 
 /** TEMPORARY_FAILURE: the peer is rekeying or so; it has this long for it (RFC 7296 §2.25). */
 const RETRY_PAUSE = 2_000;
 const MAX_RETRIES = 10;
 
-export class ChildCreate extends ChildExchange {
+/** Asks for a child as soon as the window lets us; until then it counts as being made. */
+export function requestChild(cx: Context, sa: IkeSa, wanted: WantedChild, tries = 0): void {
+  sa.creating.add(wanted.config.name);
+  enqueue(cx, sa, new ChildCreate(wanted, tries));
+}
+
+class ChildCreate extends ChildExchange {
   readonly name: string;
   private readonly tries: number;
 
@@ -41,9 +49,10 @@ export class ChildCreate extends ChildExchange {
     return [];
   }
 
-  protected succeeded(cx: Context, _sa: IkeSa, child: ChildSa): void {
+  protected succeeded(cx: Context, sa: IkeSa, child: ChildSa): void {
     cx.policies.use(child);
     announceChild(cx, child);
+    dropDuplicate(cx, sa, child, true);
   }
 
   protected refused(cx: Context, sa: IkeSa, failure: Failure, notify?: number): void {
@@ -53,7 +62,7 @@ export class ChildCreate extends ChildExchange {
     }
     // RFC 7296 §2.9: a peer that takes single pairs only is asked for that of the packet alone.
     if (notify === NOTIFY.SINGLE_PAIR_REQUIRED && this.wanted.packet !== undefined && !this.wanted.packetOnly) {
-      enqueue(cx, sa, new ChildCreate({ ...this.wanted, packetOnly: true }, this.tries));
+      requestChild(cx, sa, { ...this.wanted, packetOnly: true }, this.tries);
       return;
     }
     reportChildFailure(cx, sa, this.wanted.config, failure);
@@ -66,9 +75,34 @@ export class ChildCreate extends ChildExchange {
     cx.setTimer(sa, purpose, cx.now + RETRY_PAUSE + cx.randomBelow(RETRY_PAUSE), () => {
       const successor = newest(sa);
       sa.creating.delete(wanted.config.name);
-      if (isUsable(successor.state)) enqueue(cx, successor, new ChildCreate(wanted, this.tries + 1));
+      if (isUsable(successor.state)) requestChild(cx, successor, wanted, this.tries + 1);
     });
   }
+}
+
+/**
+ * Both sides may make the same child at once, as they may rekey it at once; the same rule decides, so
+ * that one is left: the one with the lowest nonce goes, by whoever made it (RFC 7296 §2.8.1).
+ * @param isOurs did we begin the exchange that made `child`?
+ */
+function dropDuplicate(cx: Context, sa: IkeSa, child: ChildSa, isOurs: boolean): void {
+  const selectors = ({ agreement }: ChildSa) => JSON.stringify([agreement.local, agreement.remote]);
+  const twin = [...sa.children.values()].find(
+    (other) =>
+      other !== child &&
+      other.config.name === child.config.name &&
+      other.madeByUs !== isOurs &&
+      isLive(other.state) &&
+      other.replacedBy === undefined &&
+      selectors(other) === selectors(child),
+  );
+  if (twin === undefined) return;
+  const isLower = Buffer.compare(child.lowestNonce, twin.lowestNonce) < 0;
+  const [loser, winner] = isLower ? [child, twin] : [twin, child];
+  cx.policies.use(winner);
+  if (!loser.madeByUs) return;
+  retire(cx, loser, winner);
+  enqueue(cx, sa, new DeleteChild(loser, 'replaced', 'both sides made it'));
 }
 
 /** The peer wants another child. */
@@ -76,5 +110,6 @@ export function respondChildCreate(cx: Context, sa: IkeSa, request: Received): A
   return respondWithChild(cx, sa, request, sa.connection.children, (child) => {
     cx.policies.use(child);
     announceChild(cx, child);
+    dropDuplicate(cx, sa, child, false);
   });
 }

@@ -111,6 +111,9 @@ export abstract class ChildExchange implements Task {
       return;
     }
     this.agreed = acceptChild(sa, this.asked!, payloads, WITH_KE);
+    if (sa.deletedEarly.delete(this.agreed.agreement.spiOut)) {
+      throw new Failure('ERR_DELETED', 'the peer deleted the child before we heard of it');
+    }
     this.nonceR = find(payloads, 'NONCE')!.data;
     this.keys.accept(payloads, this.agreed.agreement.ke);
     this.keys.plan(additionalMethods(this.agreed.transforms), payloads);

@@ -16,7 +16,7 @@
  */
 import { type ChildSa, spiText } from '../../child/child-sa.ts';
 import { removeChild } from '../../child/install.ts';
-import { sendWhenConfirmed } from '../../child/lifetime.ts';
+import { retire, sendWhenConfirmed } from '../../child/lifetime.ts';
 import { Writer } from '../../wire/bytes.ts';
 import { NOTIFY, notifyName, PROTOCOL } from '../../wire/iana.ts';
 import { findNotify } from '../../wire/message.ts';
@@ -29,7 +29,7 @@ import type { IkeSa } from '../sa.ts';
 import { isLive } from '../states.ts';
 import type { Answer, Received } from '../task.ts';
 import { ChildExchange, respondWithChild } from './child-exchange.ts';
-import { DeleteChild, findByPeerSpi } from './delete.ts';
+import { awaitsChild, DeleteChild, findByPeerSpi } from './delete.ts';
 
 /** The peer cannot now: it is asked again after so long, more or less, so that the two do not meet again. */
 const RETRY_PAUSE = 2_000;
@@ -109,9 +109,7 @@ export class ChildRekey extends ChildExchange {
 
 /** `child` takes over from `old`: nobody is told that anything went down. */
 function replace(cx: Context, old: ChildSa, child: ChildSa): void {
-  old.replacedBy = child;
-  cx.clearTimer(old, 'rekey');
-  if (old.state === 'REKEYING' || old.state === 'INSTALLED') old.state = 'REKEYED';
+  retire(cx, old, child);
   const connection = child.owner.connection.name;
   cx.log('info', `child ${old.text} was rekeyed: ${child.text}`, connection);
   cx.event({ type: 'child-rekeyed', connection, child: child.config.name, id: old.id, replacedBy: child.id });
@@ -126,11 +124,9 @@ function resolveCollision(cx: Context, sa: IkeSa, old: ChildSa, ours: ChildSa, t
   const oursLoses = Buffer.compare(ours.lowestNonce, theirs.lowestNonce) < 0;
   const [winner, loser] = oursLoses ? [theirs, ours] : [ours, theirs];
   cx.log('debug', `both sides rekeyed child ${old.text}: ${winner.text} stays, ${loser.text} goes`, sa.connection.name);
-  old.replacedBy = winner;
-  if (old.state === 'REKEYING') old.state = 'REKEYED';
-  loser.replacedBy = winner;
   winner.replacedBy = undefined;
-  cx.clearTimer(loser, 'rekey');
+  retire(cx, old, winner);
+  retire(cx, loser, winner);
   if (oursLoses) {
     // The peer deletes the old child, and begins to send on its own new one.
     sendWhenConfirmed(cx, theirs);
@@ -175,6 +171,8 @@ function rekeyed(sa: IkeSa, { protocol, spi }: NotifyPayload): ChildSa {
   const number = isChild ? new DataView(spi.buffer, spi.byteOffset, 4).getUint32(0) : 0;
   const old = isChild ? findByPeerSpi(sa, protocol, number) : undefined;
   if (old === undefined) {
+    // It may be the one whose making we wait to hear of.
+    if (awaitsChild(sa)) throw new Failure('ERR_TEMPORARY', 'a child SA is being created', NOTIFY.TEMPORARY_FAILURE);
     throw new Failure(
       'ERR_CHILD_SA_NOT_FOUND',
       `the peer rekeys ${spiText(number)}, which is no child here`,

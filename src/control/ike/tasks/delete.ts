@@ -21,8 +21,12 @@ import type { Context } from '../context.ts';
 import type { Cause } from '../failure.ts';
 import { because, destroy } from '../lifecycle.ts';
 import { type IkeSa, newest } from '../sa.ts';
+import { isInstalled } from '../states.ts';
 import { inherit } from '../succession.ts';
 import type { Answer, Progress, Task } from '../task.ts';
+
+/** More early deletions than requests of ours no honest peer makes. */
+const MAX_DELETED_EARLY = 32;
 
 const deletePayload = (protocol: number, spis: readonly number[]): DeletePayload => ({ kind: 'D', protocol, spis });
 
@@ -49,15 +53,16 @@ export class DeleteIke implements Task {
   }
 }
 
-/** Deletes one child SA. */
+/** Deletes one child SA; whoever wants a child gone means those that have taken over from it, too. */
 export class DeleteChild implements Task {
   readonly name: string;
   readonly subject: string;
   readonly exchange = EXCHANGE.INFORMATIONAL;
   readonly exclusive = false;
-  private child: ChildSa;
+  private readonly child: ChildSa;
   private readonly cause: Cause;
   private readonly reason: string;
+  private targets: readonly ChildSa[] = [];
 
   constructor(child: ChildSa, cause: Cause, reason: string) {
     this.name = `deletion of child ${child.text}`;
@@ -68,16 +73,19 @@ export class DeleteChild implements Task {
   }
 
   build(_cx: Context, _sa: IkeSa): Payload[] | undefined {
-    // Whoever wants a child gone means the one that has taken over meanwhile, too.
-    if (this.cause !== 'replaced') while (this.child.replacedBy !== undefined) this.child = this.child.replacedBy;
-    const { child } = this;
-    if (child.state === 'DELETED') return undefined;
-    child.state = 'DELETING';
-    return [deletePayload(child.protocol, [child.agreement.spiIn])];
+    const chain = [this.child];
+    for (let next = this.child.replacedBy; next !== undefined && this.cause !== 'replaced'; next = next.replacedBy) {
+      chain.push(next);
+    }
+    this.targets = chain.filter(({ state }) => isInstalled(state));
+    if (this.targets.length === 0) return undefined;
+    for (const child of this.targets) child.state = 'DELETING';
+    const spis = this.targets.map(({ agreement }) => agreement.spiIn);
+    return [deletePayload(this.child.protocol, spis)];
   }
 
   process(cx: Context): Progress {
-    removeChild(cx, this.child, this.cause, this.reason);
+    for (const child of this.targets) removeChild(cx, child, this.cause, this.reason);
     return 'done';
   }
 }
@@ -110,12 +118,22 @@ export class DeleteUnwanted implements Task {
   }
 }
 
+/** @returns whether an answer is awaited that may bring a child */
+export const awaitsChild = (sa: IkeSa): boolean =>
+  [...sa.window.outstanding.values()].some(
+    ({ task }) => task.subject !== undefined && task.exchange !== EXCHANGE.INFORMATIONAL,
+  );
+
 /** @returns the child whose outbound SPI is the one that the peer's Delete names */
 export function findByPeerSpi(sa: IkeSa, protocol: number, spi: number): ChildSa | undefined {
   return [...sa.children.values()].find(
     (child) => child.protocol === protocol && child.agreement.spiOut === spi && child.state !== 'DELETED',
   );
 }
+
+/** @returns whether a request deletes the IKE SA itself */
+export const deletesIke = (payloads: readonly Payload[]): boolean =>
+  findAll(payloads, 'D').some(({ protocol }) => protocol === PROTOCOL.IKE);
 
 /** The peer deletes the IKE SA: answered with nothing inside, whatever we were doing (RFC 7296 §2.25.2). */
 export function respondDeleteIke(cx: Context, sa: IkeSa): Answer {
@@ -134,6 +152,8 @@ export function respondDeleteChildren(cx: Context, sa: IkeSa, payloads: readonly
       const child = findByPeerSpi(newest(sa), protocol, spi);
       if (child === undefined) {
         cx.log('debug', `the peer deletes ${spiText(spi)}, which is no child here`, sa.connection.name);
+        // The answer that would tell us of it may still be on its way.
+        if (awaitsChild(sa) && sa.deletedEarly.size < MAX_DELETED_EARLY) sa.deletedEarly.add(spi);
         continue;
       }
       // RFC 7296 §1.4.1: deletions that cross each other are not answered with each other.

@@ -150,15 +150,11 @@ export class IkeRekey implements Task {
     becomeSuccessor(cx, sa, next);
     // Its deletion was asked for meanwhile: then that is what happens to the new one.
     const isDoomed = sa.state === 'DELETING';
-    const rival = sa.rivalSuccessor;
-    sa.rivalSuccessor = undefined;
-    if (
-      rival !== undefined &&
-      rival.state !== 'DESTROYING' &&
-      Buffer.compare(next.lowestNonce, rival.lowestNonce) < 0
-    ) {
+    const rival = sa.rivalSuccessor ?? sa.replacedBy;
+    const isLower = rival !== undefined && Buffer.compare(next.lowestNonce, rival.lowestNonce) < 0;
+    if (rival !== undefined && rival.state !== 'DESTROYING' && (isLower || rival === sa.replacedBy)) {
       // Ours has the lowest nonce: the peer's stays, and the peer deletes the old SA.
-      inherit(cx, sa, rival);
+      if (rival !== sa.replacedBy) inherit(cx, sa, rival);
       next.replacedBy = rival;
       next.state = 'DELETING';
       enqueue(cx, next, new DeleteIke('replaced', 'the peer rekeyed at the same time'));
@@ -174,8 +170,8 @@ export class IkeRekey implements Task {
   private refused(cx: Context, sa: IkeSa, error: NotifyPayload): void {
     this.keys.destroy();
     if (sa.state === 'REKEYING') sa.state = 'ESTABLISHED';
+    if (sa.replacedBy !== undefined) return;
     const rival = sa.rivalSuccessor;
-    sa.rivalSuccessor = undefined;
     if (rival !== undefined && rival.state !== 'DESTROYING') {
       // The peer refused ours, but made one itself: that one it is.
       inherit(cx, sa, rival);

@@ -4,20 +4,19 @@
  *   HDR, SK {[N+,] [D+,] [CP]} -->
  *                              <-- HDR, SK {[N+,] [D+]}
  */
-import { NOTIFY, notifyName, PROTOCOL } from '../../wire/iana.ts';
-import { findAll, findNotify } from '../../wire/message.ts';
+import { NOTIFY, notifyName } from '../../wire/iana.ts';
+import { findNotify } from '../../wire/message.ts';
 import type { Context } from '../context.ts';
 import { because, destroy } from '../lifecycle.ts';
 import { errorNotify } from '../rules.ts';
 import type { IkeSa } from '../sa.ts';
 import type { Answer, Received } from '../task.ts';
-import { respondDeleteChildren, respondDeleteIke } from './delete.ts';
+import { deletesIke, respondDeleteChildren, respondDeleteIke } from './delete.ts';
 import { respondMobike } from './mobike.ts';
 
 export function respondInformational(cx: Context, sa: IkeSa, received: Received): Answer {
   const { payloads } = received;
-  const deletes = findAll(payloads, 'D');
-  if (deletes.some(({ protocol }) => protocol === PROTOCOL.IKE)) return respondDeleteIke(cx, sa);
+  if (deletesIke(payloads)) return respondDeleteIke(cx, sa);
   const failed = findNotify(payloads, NOTIFY.AUTHENTICATION_FAILED);
   if (failed !== undefined) {
     const why = because('ERR_PEER_AUTHENTICATION_FAILED', 'the peer does not accept our identity or our proof');
