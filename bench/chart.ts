@@ -164,24 +164,20 @@ export function barChart({ title, subtitle, unit, groups }: BarChart): string {
   const left = 170;
   const right = WIDTH - 90;
   const names = [...new Set(groups.flatMap(({ bars }) => bars.map(({ name }) => name)))];
-  const top = MARGIN.top + 24;
+  const { parts: legend, lines } = legendOf(names);
+  const top = MARGIN.top + 4 + 20 * lines;
   const rows = groups.reduce((sum, { bars }) => sum + bars.length * bar + gap, 0);
   const height = top + rows + 46;
   const most = Math.max(...groups.flatMap(({ bars }) => bars.map(({ value }) => value)));
   const step = niceStep(most);
   const limit = Math.ceil(most / step) * step;
   const x = (value: number) => left + ((right - left) * value) / limit;
-  const parts: string[] = [];
+  const parts: string[] = [...legend];
   for (let tick = 0; tick <= limit; tick += step) {
     parts.push(line(x(tick), top - 6, x(tick), height - 40));
     parts.push(text(x(tick), height - 24, tick.toLocaleString('en'), { anchor: 'middle' }));
   }
   parts.push(text((left + right) / 2, height - 7, unit, { anchor: 'middle', fill: '#666' }));
-  for (const [i, name] of names.entries()) {
-    const at = 20 + i * 110;
-    parts.push(`<rect x="${at}" y="${MARGIN.top - 8}" width="12" height="12" rx="2" fill="${colourOf(name)}"/>`);
-    parts.push(text(at + 17, MARGIN.top + 2, name, { fill: '#333' }));
-  }
   let y = top;
   for (const { name, bars } of groups) {
     parts.push(text(left - 10, y + (bars.length * bar) / 2 + 4, name, { anchor: 'end', fill: '#222' }));
@@ -194,6 +190,25 @@ export function barChart({ title, subtitle, unit, groups }: BarChart): string {
     y += gap;
   }
   return frame(height, title, subtitle, parts);
+}
+
+/** Names beside their colours, in as many lines as they need. */
+function legendOf(names: readonly string[]): { parts: string[]; lines: number } {
+  const parts: string[] = [];
+  let at = 20;
+  let lines = 1;
+  for (const name of names) {
+    const width = 36 + name.length * 6.6;
+    if (at + width > WIDTH && at > 20) {
+      at = 20;
+      lines++;
+    }
+    const y = MARGIN.top - 28 + 20 * lines;
+    parts.push(`<rect x="${round(at)}" y="${y}" width="12" height="12" rx="2" fill="${colourOf(name)}"/>`);
+    parts.push(text(at + 17, y + 10, name, { fill: '#333' }));
+    at += width;
+  }
+  return { parts, lines };
 }
 
 /** 1, 2 or 5 times a power of ten, for four to nine steps. */
