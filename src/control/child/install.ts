@@ -95,6 +95,7 @@ export function removeChild(cx: Context, child: ChildSa, cause: Cause, reason: s
   child.state = 'DELETED';
   cx.clearTimers(child);
   child.owner.children.delete(child.id);
+  if (child.replacedBy === undefined) cx.connections.childLeaving(child.owner, child, cause);
   stopSending(cx, child);
   if (replaced) cx.timers.set(cx.now + GRACE, () => removeInbound(cx, child));
   else removeInbound(cx, child);
@@ -107,7 +108,6 @@ export function removeChild(cx: Context, child: ChildSa, cause: Cause, reason: s
   const connection = child.owner.connection.name;
   cx.log('info', `child ${child.text} is down: ${reason}`, connection);
   cx.event({ type: 'child-down', connection, child: child.config.name, id: child.id, reason });
-  cx.connections.childDown(child.owner, child, cause);
 }
 
 function removeInbound(cx: Context, child: ChildSa): void {

@@ -32,6 +32,8 @@ interface Intent {
   retry: Timer | undefined;
   /** Children to bring up again whatever happens, until the user takes them down. */
   readonly keep: Set<string>;
+  /** Of those, what has a trap only so that nothing leaves in the clear while it is not up. */
+  readonly held: Set<string>;
   readonly waiting: Waiting[];
 }
 
@@ -60,7 +62,10 @@ export class ConnectionManager {
   /** Nothing is begun any more. */
   stop(): void {
     this.stopping = true;
-    for (const intent of this.intents.values()) this.cx.timers.cancel(intent.retry);
+    for (const intent of this.intents.values()) {
+      this.cx.timers.cancel(intent.retry);
+      this.fail(intent, undefined, 'ERR_STOPPED', 'the gateway stops');
+    }
   }
 
   /** Forgets a connection that left the configuration. */
@@ -93,7 +98,10 @@ export class ConnectionManager {
   /** A user wants that down, and to stay so. */
   release(connection: ConnectionConfig, children: readonly ChildConfig[]): void {
     const intent = this.intent(connection);
-    for (const { name } of children) intent.keep.delete(name);
+    for (const child of children) {
+      intent.keep.delete(child.name);
+      if (intent.held.delete(child.name)) this.cx.policies.untrap(connection, child);
+    }
     if (intent.keep.size === 0) this.cx.timers.cancel(intent.retry);
   }
 
@@ -205,7 +213,10 @@ export class ConnectionManager {
   ikeDown(sa: IkeSa, wasEstablished: boolean, cause: Cause, why: EspalierError): void {
     const intent = this.intents.get(sa.connection.name);
     if (intent === undefined || this.stopping) return;
-    if (wasEstablished || !sa.initiator || cause === 'command' || cause === 'reload') return;
+    if (wasEstablished || !sa.initiator || cause === 'command' || cause === 'reload') {
+      this.noteOrphans(sa.connection, intent, why);
+      return;
+    }
     const old = sa.reauthenticates;
     if (old !== undefined) {
       // The SA that was to be replaced lives on, and is given another chance later.
@@ -221,6 +232,16 @@ export class ConnectionManager {
     }
     this.fail(intent, undefined, why.code, why.message);
     if (intent.keep.size > 0) this.retryLater(sa.connection);
+  }
+
+  /** Children that were being made over an IKE SA that is gone: whoever waits is told, what is kept is tried again. */
+  private noteOrphans(connection: ConnectionConfig, intent: Intent, why: EspalierError): void {
+    const awaited = new Set([...intent.keep, ...intent.waiting.flatMap(({ children }) => [...children])]);
+    for (const child of connection.children) {
+      if (!awaited.has(child.name) || this.installed(connection, child) || this.isPending(connection, child)) continue;
+      this.fail(intent, child.name, why.code, why.message);
+      if (intent.keep.has(child.name) && intent.retry === undefined) this.retryLater(connection);
+    }
   }
 
   childUp(sa: IkeSa, child: ChildSa): void {
@@ -249,14 +270,20 @@ export class ConnectionManager {
     this.cx.operations.deleteIke(old, 'replaced', 'it was reauthenticated');
   }
 
-  /** A child is gone that nothing replaced: close_action or dpd_action say what follows. */
-  childDown(sa: IkeSa, child: ChildSa, cause: Cause): void {
-    if (this.stopping || cause === 'command' || cause === 'reload' || cause === 'stop' || cause === 'replaced') return;
-    const action: ClosingAction = cause === 'dead' ? child.config.dpdAction : child.config.closeAction;
+  /**
+   * A child is about to go that nothing replaces: close_action or dpd_action say what follows. What is
+   * to come back is trapped before its policies go, so that no packet leaves in the clear.
+   */
+  childLeaving(sa: IkeSa, child: ChildSa, cause: Cause): void {
+    if (this.stopping || cause === 'command' || cause === 'reload' || cause === 'stop') return;
+    const { config } = child;
+    const action: ClosingAction = cause === 'dead' ? config.dpdAction : config.closeAction;
     const intent = this.intent(sa.connection);
-    if (action === 'trap') this.trap(sa.connection, child.config);
-    if (action === 'start' || action === 'restart') intent.keep.add(child.config.name);
-    if (intent.keep.has(child.config.name)) this.retrySoon(sa.connection);
+    if (action === 'start' || action === 'restart') intent.keep.add(config.name);
+    const isKept = intent.keep.has(config.name);
+    if (isKept && action !== 'trap' && !this.cx.policies.isTrapped(sa.connection, config)) intent.held.add(config.name);
+    if (isKept || action === 'trap') this.trap(sa.connection, config);
+    if (isKept) this.retrySoon(sa.connection);
   }
 
   /** Reconnects as soon as the present step is over: the SA may take more children down with it. */
@@ -283,7 +310,7 @@ export class ConnectionManager {
   private intent(connection: ConnectionConfig): Intent {
     const known = this.intents.get(connection.name);
     if (known !== undefined) return known;
-    const fresh: Intent = { tries: 0, retry: undefined, keep: new Set(), waiting: [] };
+    const fresh: Intent = { tries: 0, retry: undefined, keep: new Set(), held: new Set(), waiting: [] };
     this.intents.set(connection.name, fresh);
     return fresh;
   }

@@ -1,0 +1,69 @@
+import { describe, expect, test } from 'vitest';
+import { LEFT, pair, RIGHT } from './network.ts';
+
+const traps = (node: { policies: Map<number, { sa: number | undefined }> }) =>
+  [...node.policies.values()].filter(({ sa }) => sa === undefined).length;
+
+describe('a child that is to come back', () => {
+  test('is trapped while it is away, so that nothing leaves in the clear', () => {
+    const { network, left } = pair({
+      left: { dpd_delay: 10 },
+      leftChild: { start_action: 'start', dpd_action: 'restart' },
+    });
+    network.feed(left, { type: 'start' });
+    network.settle();
+    expect([...left.policies.values()].length).toBe(1);
+    const removed: number[] = [];
+    const { policies } = left;
+    const remove = policies.delete.bind(policies);
+    policies.delete = (key) => {
+      const result = remove(key);
+      removed.push(policies.size);
+      return result;
+    };
+    network.addresses.delete(RIGHT);
+    network.pass(250_000);
+    expect(left.sas.size).toBe(0);
+    expect(traps(left)).toBe(1);
+    expect(removed).toEqual([]);
+    network.addresses.set(RIGHT, network.nodes[1]!);
+    network.pass(250_000);
+    expect(left.sas.size).toBeGreaterThanOrEqual(2);
+    expect(traps(left)).toBe(0);
+  });
+
+  test('is trapped no more when the user takes it down', () => {
+    const { network, left } = pair({ leftChild: { start_action: 'start', close_action: 'restart' } });
+    network.feed(left, { type: 'start' });
+    network.settle();
+    network.command(network.nodes[1]!, 'terminate', 'net');
+    network.settle();
+    network.pass(1_000);
+    network.command(left, 'terminate', 'net');
+    network.settle();
+    network.pass(10_000);
+    expect(left.policies.size).toBe(0);
+    expect(left.routes.size).toBe(0);
+  });
+});
+
+describe('whoever waits for a child is told', () => {
+  test('when the IKE SA dies while the child is made', () => {
+    const { network, left } = pair({ leftChildren: { other: { remote_ts: ['10.3.0.0/16'] } } });
+    network.command(left, 'initiate', 'net');
+    network.settle();
+    network.addresses.delete(RIGHT);
+    const request = network.command(left, 'initiate', 'other');
+    network.pass(250_000);
+    expect(left.core.status(network.now)).toEqual([]);
+    expect(left.completed.get(request)?.code).toBe('ERR_NO_ANSWER');
+  });
+
+  test('when the gateway stops', () => {
+    const { network, left } = pair();
+    network.addresses.delete(LEFT);
+    const request = network.command(left, 'initiate', 'net');
+    network.feed(left, { type: 'stop', request: left.nextRequest() });
+    expect(left.completed.get(request)?.code).toBe('ERR_STOPPED');
+  });
+});
