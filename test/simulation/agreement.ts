@@ -1,0 +1,128 @@
+/** When everything had time to come right: do the two sides of each connection have the same SAs? */
+import type { ChildSaStatus, IkeSaStatus } from '../../src/control/manage/status.ts';
+import type { Gateway } from './gateway.ts';
+import { connectionName, type Link } from './schedule.ts';
+import { Violation } from './violation.ts';
+import type { World } from './world.ts';
+
+const RULE = 'both sides have the same SAs or none';
+
+const describeSa = ({ connection, spiI, spiR, state, children }: IkeSaStatus): string =>
+  `${connection} ${spiI}/${spiR} ${state} {${children.map(({ name, spiIn, spiOut, state: own }) => `${name} ${spiIn}/${spiOut} ${own}`).join(', ')}}`;
+
+export class Agreement {
+  private readonly world: World;
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  describe(): string {
+    return this.world.gateways
+      .map((gateway) => {
+        const { sas, reserved } = gateway.dataPlane;
+        const sasText = gateway.status().map(describeSa).join('; ');
+        return `${gateway.name} has ${sas.size} SAs installed, ${reserved.size} SPIs reserved: ${sasText}`;
+      })
+      .join(' | ');
+  }
+
+  /** Nobody has an exchange under way, and the data planes hold what the cores believe they do. */
+  isAtRest(): boolean {
+    if (this.world.inFlight > 0) return false;
+    return this.world.gateways.every((gateway) => {
+      const sas = gateway.status();
+      const children = sas.flatMap((sa) => sa.children);
+      const { dataPlane } = gateway;
+      return (
+        sas.every(({ state }) => state === 'ESTABLISHED') &&
+        children.every(({ state }) => state === 'INSTALLED') &&
+        dataPlane.sas.size === 2 * children.length &&
+        dataPlane.reserved.size === 0
+      );
+    });
+  }
+
+  check(): void {
+    for (const link of this.world.schedule.links) {
+      this.compare(link);
+      for (const gateway of [link.left, link.right]) this.checkLineage(this.world.gateways[gateway]!, link);
+      if (!link.estranged) for (const gateway of [link.left, link.right]) this.checkWanted(gateway, link);
+    }
+  }
+
+  private compare(link: Link): void {
+    const [left, right] = [link.left, link.right].map((index) => this.world.gateways[index]!) as [Gateway, Gateway];
+    const [ours, theirs] = [left, right].map((gateway) =>
+      gateway.status().filter(({ connection }) => connection === connectionName(link)),
+    ) as [IkeSaStatus[], IkeSaStatus[]];
+    const bySpi = new Map(theirs.map((sa) => [`${sa.spiI}/${sa.spiR}`, sa]));
+    if (ours.length !== theirs.length) throw new Violation(RULE, this.describe());
+    for (const sa of ours) {
+      const twin = bySpi.get(`${sa.spiI}/${sa.spiR}`);
+      if (twin === undefined || twin.initiator === sa.initiator || twin.children.length !== sa.children.length)
+        throw new Violation(RULE, this.describe());
+      for (const child of sa.children) this.compareChild(left, right, child, twin);
+    }
+  }
+
+  private compareChild(left: Gateway, right: Gateway, child: ChildSaStatus, peer: IkeSaStatus): void {
+    const twin = peer.children.find(({ spiIn, spiOut }) => spiIn === child.spiOut && spiOut === child.spiIn);
+    if (twin === undefined) throw new Violation(RULE, this.describe());
+    for (const [from, to, spi] of [
+      [left, right, Number.parseInt(child.spiOut, 16)],
+      [right, left, Number.parseInt(child.spiIn, 16)],
+    ] as const) {
+      const out = [...from.dataPlane.sas.values()].filter((sa) => sa.direction === 'out' && sa.spi === spi);
+      const inbound = to.dataPlane.inbound(spi);
+      if (out.length !== 1 || inbound === undefined || out[0]!.secret !== inbound.secret)
+        throw new Violation('both sides have the same keys', `${child.name} from ${from.name} to ${to.name}`);
+    }
+  }
+
+  /** A rekeying leaves one SA where there was one: no redundant one stays, none is missing. */
+  private checkLineage(gateway: Gateway, link: Link): void {
+    const connection = connectionName(link);
+    const count = (type: string) =>
+      gateway.events.filter((event) => event.type === type && event.connection === connection).length;
+    const sas = gateway.status().filter((sa) => sa.connection === connection);
+    const children = sas.reduce((sum, sa) => sum + sa.children.length, 0);
+    const counts = [
+      ['IKE SAs', sas.length, count('ike-up') - count('ike-down')],
+      ['children', children, count('child-up') - count('child-down')],
+    ] as const;
+    // Reauthentication replaces children without a word.
+    const isExact = link.sides.every(({ reauth }) => reauth === 0);
+    for (const [what, are, expected] of counts) {
+      if (isExact ? are === expected : are <= expected) continue;
+      const told = `${gateway.name} said that ${expected} ${what} of ${connection} are up`;
+      throw new Violation('redundant SAs are forgotten', `${told}, and there are ${are}: ${this.describe()}`);
+    }
+  }
+
+  private checkWanted(index: number, link: Link): void {
+    const gateway = this.world.gateways[index]!;
+    const up = new Set(gateway.status().flatMap((sa) => sa.children.map(({ name }) => name)));
+    for (const child of this.world.wanted(gateway)) {
+      if (child.startsWith(`${connectionName(link)}-`) && !up.has(child))
+        throw new Violation('what is to be up comes up again', `${gateway.name}: ${child} is not`);
+    }
+  }
+
+  /** After `stop` and a while. */
+  checkNothingLeft(): void {
+    for (const gateway of this.world.gateways) {
+      const { sas, policies, routes, reserved } = gateway.dataPlane;
+      const left = [
+        ...gateway.status().map(describeSa),
+        ...(sas.size > 0 ? [`${sas.size} SAs`] : []),
+        ...(policies.size > 0 ? [`${policies.size} policies`] : []),
+        ...(routes.size > 0 ? [`${routes.size} routes`] : []),
+        ...(reserved.size > 0 ? [`${reserved.size} reserved SPIs`] : []),
+        ...(gateway.isWaiting ? ['a timer'] : []),
+      ];
+      if (left.length > 0)
+        throw new Violation('a gateway that stopped has nothing left', `${gateway.name} has ${left.join(', ')}`);
+    }
+  }
+}

@@ -1,0 +1,86 @@
+/** The configuration of each gateway of a schedule, and the addresses of the simulated network. */
+import { configFromObject } from '../../src/control/config/load.ts';
+import type { Config } from '../../src/control/config/model.ts';
+import type { ConfigInput } from '../../src/control/config/schema.ts';
+import { childName, connectionName, type Link, RETRANSMISSION, type Schedule, type Side } from './schedule.ts';
+
+/** Where a gateway believes itself to be. */
+export const ownAddress = (schedule: Pick<Schedule, 'nat'>, gateway: number): string =>
+  schedule.nat && gateway === 0 ? '10.0.0.2' : `192.0.2.${gateway + 1}`;
+
+/** Where the others find it. */
+export const publicAddress = (schedule: Pick<Schedule, 'nat'>, gateway: number): string =>
+  schedule.nat && gateway === 0 ? NAT_ADDRESS : ownAddress(schedule, gateway);
+
+export const NAT_ADDRESS = '203.0.113.1';
+
+/** Retransmission and so on, quicker than by default, so that a schedule sees the end of it. */
+const CONTROL = {
+  retransmit_timeout: RETRANSMISSION.timeout,
+  retransmit_base: RETRANSMISSION.base,
+  retransmit_tries: RETRANSMISSION.tries,
+  cookie_threshold: 3,
+};
+
+const network = (gateway: number, child: number): string => `10.${gateway + 1}.${child}.0/24`;
+
+type Connection = NonNullable<NonNullable<ConfigInput['connections']>[string]>;
+
+/** @param variant changes something that needs no agreement with the peer, as a reload does */
+function connection(schedule: Schedule, link: Link, gateway: number, variant: number): Connection {
+  const isLeft = link.left === gateway;
+  const peer = isLeft ? link.right : link.left;
+  const side: Side = link.sides[isLeft ? 0 : 1];
+  const hybrid = link.hybrid ? '-ke1_mlkem768' : '';
+  const secret = link.estranged ? `the secret of ${gateway}` : 'the secret of both';
+  const names = Array.from({ length: link.children }, (_, index) => childName(link, index));
+  const child = (index: number) => ({
+    local_ts: [network(gateway, index)],
+    remote_ts: [network(peer, index)],
+    esp_proposals: [`aes128gcm16${link.pfs ? `-x25519${hybrid}` : ''}`],
+    start_action: side.startAction,
+    close_action: side.closeAction,
+    dpd_action: side.dpdAction,
+    rekey_time: side.childRekey,
+    rand_time: Math.floor(side.childRekey / 4),
+    replay_window: 64 + 32 * variant,
+  });
+  return {
+    local_addrs: [ownAddress(schedule, gateway)],
+    remote_addrs: [publicAddress(schedule, peer)],
+    proposals: [`aes128gcm16-prfsha256-x25519${hybrid}`],
+    mobike: link.mobike,
+    childless: link.childless,
+    encap: side.encap,
+    dpd_delay: side.dpdDelay,
+    keyingtries: side.keyingtries,
+    unique: side.unique,
+    rekey_time: side.ikeRekey,
+    rand_time: Math.floor(side.ikeRekey / 4),
+    reauth_time: side.reauth,
+    local: { auth: 'psk', id: `g${gateway}.example`, secret },
+    remote: { auth: 'psk', id: `g${peer}.example`, secret },
+    children: Object.fromEntries(names.map((name, index) => [name, child(index)])),
+  };
+}
+
+/** Schedules share most of their configurations. */
+const parsed = new Map<string, Config>();
+const MOST_PARSED = 2000;
+
+export function configOf(schedule: Schedule, gateway: number, variant: number): Config {
+  const links = schedule.links.filter(({ left, right }) => left === gateway || right === gateway);
+  const input: ConfigInput = {
+    control: CONTROL,
+    connections: Object.fromEntries(
+      links.map((link) => [connectionName(link), connection(schedule, link, gateway, variant)]),
+    ),
+  };
+  const key = JSON.stringify(input);
+  const known = parsed.get(key);
+  if (known !== undefined) return known;
+  if (parsed.size >= MOST_PARSED) parsed.clear();
+  const { config } = configFromObject(input);
+  parsed.set(key, config);
+  return config;
+}

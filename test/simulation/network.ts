@@ -1,0 +1,114 @@
+/** The network between gateways: who has which address, a NAT, cut links, and each datagram's fate. */
+import type { Endpoint } from '../../src/contract.ts';
+import { NAT_ADDRESS, ownAddress } from './configuration.ts';
+import { Random } from './random.ts';
+import type { Fate, FaultRates, Schedule } from './schedule.ts';
+
+/** Endpoint-independent mapping and filtering: inside ports have outside ports until it forgets them. */
+class Nat {
+  private readonly outside = new Map<number, number>();
+  private readonly inside = new Map<number, number>();
+  private lastPort = 40_000;
+
+  out(port: number): number {
+    const known = this.outside.get(port);
+    if (known !== undefined) return known;
+    const fresh = ++this.lastPort;
+    this.outside.set(port, fresh);
+    this.inside.set(fresh, port);
+    return fresh;
+  }
+
+  back(port: number): number | undefined {
+    return this.inside.get(port);
+  }
+
+  forget(): void {
+    this.outside.clear();
+    this.inside.clear();
+  }
+}
+
+/** How a datagram arrives. */
+export interface Arrival {
+  readonly gateway: number;
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+}
+
+export class Network {
+  readonly nat = new Nat();
+  /** Links that are cut, by `from/to`, with how often. */
+  private readonly cuts = new Map<string, number>();
+  /** What happened to datagrams so far, as a schedule's `fates`. */
+  readonly fates: Record<string, Fate> = {};
+  private readonly schedule: Schedule;
+  private readonly addresses: readonly string[];
+  private readonly counts: number[];
+  private readonly random: Random;
+  private calm = false;
+
+  constructor(schedule: Schedule) {
+    this.schedule = schedule;
+    this.addresses = Array.from({ length: schedule.gateways }, (_, index) => ownAddress(schedule, index));
+    this.counts = this.addresses.map(() => 0);
+    this.random = new Random('network', schedule.seed);
+  }
+
+  /** From now on nothing goes wrong. */
+  heal(): void {
+    this.calm = true;
+    this.cuts.clear();
+  }
+
+  cut(from: number, to: number, by: 1 | -1): void {
+    if (this.calm) return;
+    const key = `${from}/${to}`;
+    this.cuts.set(key, Math.max(0, (this.cuts.get(key) ?? 0) + by));
+  }
+
+  isCut(from: number, to: number): boolean {
+    return (this.cuts.get(`${from}/${to}`) ?? 0) > 0;
+  }
+
+  /** @returns where something sent by `from` arrives, and from where it seems to come; undefined for nowhere */
+  route(from: number, local: Endpoint, remote: Endpoint): Arrival | undefined {
+    const source =
+      this.schedule.nat && from === 0 ? { address: NAT_ADDRESS, port: this.nat.out(local.port) } : { ...local };
+    if (remote.address === NAT_ADDRESS) {
+      const port = this.nat.back(remote.port);
+      if (!this.schedule.nat || port === undefined) return undefined;
+      return { gateway: 0, local: { address: this.addresses[0]!, port }, remote: source };
+    }
+    const gateway = this.addresses.indexOf(remote.address);
+    const isInside = this.schedule.nat && gateway === 0;
+    return gateway < 0 || isInside ? undefined : { gateway, local: { ...remote }, remote: source };
+  }
+
+  /** @returns what happens to the next datagram of that gateway's; undefined for nothing */
+  fate(from: number, length: number): Fate | undefined {
+    const name = `${from}/${this.counts[from]!++}`;
+    if (this.calm) return undefined;
+    const { fates, faults } = this.schedule;
+    const fate = fates === undefined ? this.draw(faults, length) : fates[name];
+    if (fate !== undefined) this.fates[name] = fate;
+    return fate;
+  }
+
+  /** @returns whether a packet of the data plane gets lost */
+  losesPacket(): boolean {
+    const { fates, faults } = this.schedule;
+    return !this.calm && fates === undefined && this.random.below(1000) < faults.loss;
+  }
+
+  private draw({ loss, duplicate, corrupt, late }: FaultRates, length: number): Fate | undefined {
+    const { random } = this;
+    const roll = random.below(1000);
+    const after = random.chance(0.1) ? random.between(1000, 8000) : random.between(1, 400);
+    if (roll < loss) return { kind: 'lose' };
+    if (roll < loss + duplicate) return { kind: 'duplicate', after };
+    if (roll < loss + duplicate + corrupt) return { kind: 'corrupt', at: random.below(length * 8) };
+    if (roll < loss + duplicate + corrupt + late) return { kind: 'late', after };
+    return undefined;
+  }
+}

@@ -1,0 +1,25 @@
+/** Schedules in which nothing happens that may take an SA down: then no packet may be lost either. */
+import type { Schedule } from './schedule.ts';
+
+export function isPeaceful(schedule: Schedule): boolean {
+  const { faults, fates, links, events, nat } = schedule;
+  const isLossy =
+    fates === undefined
+      ? faults.loss + faults.corrupt > 0
+      : Object.values(fates).some(({ kind }) => kind === 'lose' || kind === 'corrupt');
+  if (isLossy || nat) return false;
+  // One side calls, once: with two IKE SAs between the same peers, one may be told to go.
+  const first = events.findIndex(({ kind }) => kind === 'initiate');
+  const isQuiet = events.every(
+    (event, index) =>
+      event.kind === 'rekey' || event.kind === 'replay' || index === first || (event.kind === 'expire' && !event.hard),
+  );
+  return (
+    isQuiet &&
+    links.every(({ sides, estranged }) => {
+      const [left, right] = sides;
+      const calls = left.startAction !== 'none' || right.startAction !== 'none';
+      return !estranged && !calls && left.reauth === 0 && right.reauth === 0;
+    })
+  );
+}
