@@ -1,8 +1,9 @@
 /** Espalier's own command in a namespace of the bed, as an administrator runs it. */
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ControlClient } from '../../src/control/manage/client.ts';
 import type { Bed, Place } from '../../src/demo/bed.ts';
 import type { GatewayStatus } from '../../src/gateway.ts';
 import { packagePath } from '../../src/package-root.ts';
@@ -37,6 +38,7 @@ export class Espalier {
   /** @param connections YAML, from column 0 on: everything but the sections `gateway` and `control` */
   async start(connections: string, sections: Sections = {}): Promise<void> {
     this.write(connections, sections);
+    rmSync(this.#socket, { force: true });
     const output = openSync(join(this.directory, 'espalier.log'), 'a');
     const args = [MAIN, 'run', '-c', this.#file];
     this.#child = this.#bed.spawn(this.#place, process.execPath, args, { stdio: ['ignore', output, output] });
@@ -56,6 +58,11 @@ export class Espalier {
   /** @returns what the command printed @throws with what it said, if it fails */
   cli(...args: readonly string[]): string {
     return this.#bed.run(this.#place, process.execPath, MAIN, ...args, '--socket', this.#socket);
+  }
+
+  /** Asks it without a command's start-up. */
+  get client(): ControlClient {
+    return new ControlClient(this.#socket);
   }
 
   status(): GatewayStatus {

@@ -3,7 +3,8 @@
  * bed, steered by swanctl.
  */
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bed, Place } from '../../src/demo/bed.ts';
@@ -44,6 +45,7 @@ export class StrongSwan {
   /** @param connections contents of swanctl.conf, every key on a line of its own */
   async start(connections: string): Promise<void> {
     writeFileSync(join(this.directory, 'strongswan.conf'), this.#configuration());
+    rmSync(this.#socket, { force: true });
     const output = openSync(join(this.directory, 'output.log'), 'a');
     this.#child = this.#bed.spawn(
       this.#place,
@@ -68,17 +70,14 @@ export class StrongSwan {
 
   /** @returns what swanctl printed */
   swanctl(verb: string, ...args: readonly string[]): string {
-    const environment = [`STRONGSWAN_CONF=${this.directory}/strongswan.conf`, `SWANCTL_DIR=${this.directory}`];
-    return this.#bed.run(
-      this.#place,
-      'env',
-      ...environment,
-      'swanctl',
-      verb,
-      ...args,
-      '--uri',
-      `unix://${this.#socket}`,
-    );
+    return this.#bed.run(this.#place, 'env', ...this.#swanctl(verb, args));
+  }
+
+  /** The same beside other work. @returns whether it succeeded */
+  async swanctlBeside(verb: string, ...args: readonly string[]): Promise<boolean> {
+    const child = this.#bed.spawn(this.#place, 'env', this.#swanctl(verb, args), { stdio: 'ignore' });
+    const [code] = await once(child, 'exit');
+    return code === 0;
   }
 
   /** Ends charon; `kill` without a word to its peers. */
@@ -91,6 +90,11 @@ export class StrongSwan {
 
   get pid(): number {
     return this.#child!.pid!;
+  }
+
+  #swanctl(verb: string, args: readonly string[]): string[] {
+    const environment = [`STRONGSWAN_CONF=${this.directory}/strongswan.conf`, `SWANCTL_DIR=${this.directory}`];
+    return [...environment, 'swanctl', verb, ...args, '--uri', `unix://${this.#socket}`];
   }
 
   get #socket(): string {

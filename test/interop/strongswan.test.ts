@@ -1,17 +1,10 @@
-/** Espalier at gateway A, strongSwan with kernel-libipsec at gateway B. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+/** Espalier at gateway A, strongSwan with kernel-libipsec at gateway B: setting up, carrying, taking down, refusing. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Espalier } from '../../bench/peers/espalier.ts';
-import { StrongSwan } from '../../bench/peers/strongswan.ts';
-import { ADDRESSES, Bed, uniqueName } from '../../src/demo/bed.ts';
+import type { Espalier } from '../../bench/peers/espalier.ts';
+import type { StrongSwan } from '../../bench/peers/strongswan.ts';
+import type { Bed } from '../../src/demo/bed.ts';
 import { datagrams, ping, transfer } from './hosts.ts';
-
-const SECRET = 'correct horse battery staple';
-const [HOST_A] = ADDRESSES.hostA;
-const [HOST_B] = ADDRESSES.hostB;
+import { HOST_A, HOST_B, ours as oursWith, Pair, theirs as theirsWith, until } from './strongswan-pair.ts';
 
 interface Differences {
   readonly secret?: string;
@@ -20,80 +13,33 @@ interface Differences {
 }
 
 const ours = ({
-  secret = SECRET,
+  secret,
   proposals = 'aes128gcm16-prfsha256-x25519',
   espProposals = 'aes128gcm16',
-}: Differences = {}) => `
-connections:
-  peer:
-    local_addrs: [192.0.2.1]
-    remote_addrs: [192.0.2.2]
-    proposals: [${proposals}]
-    encap: true
-    local: {auth: psk, id: a.example, secret: ${secret}}
-    remote: {auth: psk, id: b.example}
-    children:
-      net:
-        local_ts: [10.1.0.0/24]
-        remote_ts: [10.2.0.0/24]
-        esp_proposals: [${espProposals}]
-`;
+}: Differences = {}): string =>
+  oursWith({
+    connection: { proposals: [proposals] },
+    local: secret === undefined ? {} : { secret },
+    child: { esp_proposals: [espProposals] },
+  });
 
-const theirs = `
-connections {
-  peer {
-    version = 2
-    local_addrs = 192.0.2.2
-    remote_addrs = 192.0.2.1
-    proposals = aes128gcm16-prfsha256-x25519, aes128-sha256-ecp256, aes256-sha256-modp2048
-    local {
-      auth = psk
-      id = b.example
-    }
-    remote {
-      auth = psk
-      id = a.example
-    }
-    children {
-      net {
-        local_ts = 10.2.0.0/24
-        remote_ts = 10.1.0.0/24
-        esp_proposals = aes128gcm16, aes256gcm16
-      }
-    }
-  }
-}
-secrets {
-  ike-1 {
-    secret = ${SECRET}
-  }
-}
-`;
-
-/** Waits until `condition` holds, five seconds at most. */
-async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; !condition() && tries < 50; tries++) await sleep(100);
-}
+const theirs = theirsWith({
+  connection: { proposals: ['aes128gcm16-prfsha256-x25519', 'aes128-sha256-ecp256', 'aes256-sha256-modp2048'] },
+  child: { esp_proposals: ['aes128gcm16', 'aes256gcm16'] },
+});
 
 describe('with a strongSwan peer', () => {
-  let directory: string;
+  let pair: Pair;
   let bed: Bed;
   let espalier: Espalier;
   let strongswan: StrongSwan;
 
   beforeEach(() => {
-    directory = mkdtempSync(join(tmpdir(), 'espalier-'));
-    bed = Bed.create(uniqueName('st'));
-    espalier = new Espalier(bed, 'gatewayA', join(directory, 'a'));
-    strongswan = new StrongSwan(bed, 'gatewayB', join(directory, 'b'));
+    pair = new Pair();
+    ({ bed, espalier, strongswan } = pair);
   });
 
-  afterEach(async () => {
-    await espalier.stop();
-    await strongswan.stop();
-    await bed.remove();
-    rmSync(directory, { recursive: true });
-  });
+  afterEach(() => pair.remove());
 
   const established = () => espalier.status().ikeSas.filter(({ state }) => state === 'ESTABLISHED');
   const children = () =>
