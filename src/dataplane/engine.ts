@@ -24,6 +24,7 @@ import { type Descriptors, openDescriptors } from './descriptors.ts';
 import { readDrops } from './drops.ts';
 import { emitEvents } from './events.ts';
 import { Heap } from './heap.ts';
+import { IcmpSource } from './icmp-source.ts';
 import { DatagramBuffer, socketFor } from './io/datagrams.ts';
 import type { Missing } from './io/socket-options.ts';
 import type { UdpSocket } from './io/udp.ts';
@@ -52,7 +53,10 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<Running
     const plan = planMemory({ ...DEFAULT_LIMITS, ...options.limits, workers: descriptors.workers.length });
     const memory = createMemory(plan.size);
     initialiseMemory(memory, plan);
-    const engine = new Engine(compiled, memory, plan, descriptors, missing);
+    const { device } = options;
+    // A device of descriptors is no interface: who is behind it knows none of this host's addresses.
+    const icmpSource = device.kind === 'tun' ? new IcmpSource(memory, device.addresses ?? []) : undefined;
+    const engine = new Engine(compiled, memory, plan, descriptors, missing, icmpSource);
     await engine.start(options.backend ?? DEFAULT_BACKEND);
     return engine;
   } catch (error) {
@@ -72,6 +76,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
   readonly #sad: Sad;
   readonly #spd: Spd;
   readonly #pathMtus: PathMtus;
+  readonly #icmpSource: IcmpSource | undefined;
   readonly #datagrams = new DatagramBuffer();
   #watches: readonly Watch[] = [];
   #pool: WorkerPool | undefined;
@@ -88,6 +93,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
     plan: MemoryPlan,
     descriptors: Descriptors,
     missing: Missing,
+    icmpSource: IcmpSource | undefined,
   ) {
     super();
     this.#compiled = compiled;
@@ -95,6 +101,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
     this.#plan = plan;
     this.#descriptors = descriptors;
     this.#missing = missing;
+    this.#icmpSource = icmpSource;
     const heap = new Heap(memory, plan.heapBase, plan.heapSize);
     const kernel = instantiateKernel(compiled.module, memory);
     kernel.initialiseCrypto(heap.allocate(CRYPTO_SCRATCH_SIZE));
@@ -171,6 +178,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
   }
 
   installPolicy(parameters: PolicyParameters): PolicyHandle {
+    if (parameters.direction === 'out' && parameters.action === 'protect') this.#icmpSource?.learn(parameters.selector);
     return this.#spd.install(parameters);
   }
 

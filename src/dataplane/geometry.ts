@@ -72,13 +72,16 @@ export function geometryOf(parameters: SaParameters): Geometry {
   };
 }
 
-/** @returns the largest inner packet (in transport mode: the whole packet before IPsec) that fits `pathMtu` */
+/**
+ * @returns the largest inner packet (in transport mode: the whole packet before IPsec) that fits `pathMtu`;
+ * 0 if not even the headers do
+ */
 export function innerMtu({ flags, iv, icv, blockMask }: Geometry, pathMtu: number): number {
   const outer = flags & SA_FLAG_OUTER6 ? IPV6_HEADER : IPV4_HEADER;
   const kept = flags & SA_FLAG_TUNNEL ? 0 : outer;
-  if (flags & SA_FLAG_AH) return pathMtu - outer - ahLength(iv, icv, blockMask) + kept;
+  if (flags & SA_FLAG_AH) return Math.max(0, pathMtu - outer - ahLength(iv, icv, blockMask) + kept);
   const room = pathMtu - outer - (flags & SA_FLAG_UDP ? UDP_HEADER : 0) - ESP_HEADER - iv - icv;
-  return (room & ~blockMask) - ESP_TRAILER + kept;
+  return Math.max(0, (room & ~blockMask) - ESP_TRAILER + kept);
 }
 
 /** @returns bytes of the AH header with its ICV (and IV, RFC 4543 §4) and padding */

@@ -24,6 +24,8 @@ import { addressBytes } from './selector.ts';
 const RESERVED_SPIS = 255;
 const MAX_U32 = 0xffffffff;
 const UNKNOWN_SUITE = 0xffffffff;
+/** Every link takes IPv4 packets so long without fragmenting them (RFC 791 §3.2). */
+const LEAST_PATH_MTU = 68;
 /** Milliseconds after which removed SAs are looked at again. */
 const REAP_INTERVAL = 2;
 
@@ -150,8 +152,8 @@ export class Sad {
   setPathMtu(handle: SaHandle, pathMtu: number): void {
     const sa = this.#installed.get(handle);
     if (sa === undefined) return;
-    sa.pathMtu = pathMtu;
-    this.#records.writeMtu(sa.address, sa.geometry, pathMtu);
+    sa.pathMtu = Math.max(LEAST_PATH_MTU, pathMtu);
+    this.#records.writeMtu(sa.address, sa.geometry, sa.pathMtu);
   }
 
   /**

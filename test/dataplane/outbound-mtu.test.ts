@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import * as A from '../../assembly/layout/arena.ts';
 import * as R from '../../assembly/layout/records.ts';
+import type { SaParameters } from '../../src/contract.ts';
 import { openEsp } from './esp.ts';
 import { LOCAL6, OutboundBed, REMOTE6, SA } from './outbound-bed.ts';
 import { finished, frame, ip, isChecksumRight, parse, pattern, tcp, udp, unfinished } from './packets.ts';
@@ -155,6 +156,27 @@ describe('packets too long for the path', () => {
     expect(bed.drops()).toEqual({ OutTooBig: 1 });
     const { upper } = parse(bed.replies()[0]!.subarray(10));
     expect((upper[6]! << 8) | upper[7]!).toBe(1280);
+  });
+
+  it.each([0, 20, 67])('takes a path MTU of %i, which not even the headers fit', (mtu) => {
+    const ways = [
+      {},
+      { udpEncapsulation: false },
+      { mode: 'transport' },
+      { mode: 'transport', udpEncapsulation: false },
+    ];
+    for (const way of ways as Partial<SaParameters>[]) {
+      const sa = bed.protect(way);
+      bed.sad.setPathMtu(sa, mtu);
+      const inner = bed.memory.words[(bed.sad.address(sa)! + R.SA_INNER_MTU) >>> 2]!;
+      expect(inner).toBeLessThanOrEqual(67);
+      bed.send(
+        frame(ip(udp(pattern(100)))),
+        frame(ip(udp(pattern(100)), { fragment: 0 })),
+        frame(ip(udp(pattern(9)), V6)),
+      );
+    }
+    expect(bed.drops().OutTooBig).toBeGreaterThan(0);
   });
 
   it('fragments the outer packet itself on raw lanes', () => {
