@@ -5,7 +5,7 @@
  *     node host.js tcp-receive ADDRESS PORT [hash]
  *     node host.js tcp-send ADDRESS PORT SECONDS|BYTESb
  *     node host.js udp-receive ADDRESS PORT IDLE_MS
- *     node host.js udp-send ADDRESS PORT COUNT BYTES PER_SECOND
+ *     node host.js udp-send ADDRESS PORT COUNT BYTES PER_SECOND [FLOWS]
  */
 import { runTask } from './tasks.ts';
 

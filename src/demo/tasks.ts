@@ -1,14 +1,11 @@
 /** What a host behind a gateway does in the demo and in peer tests: pings, moves bulk TCP, numbers UDP datagrams. */
 import { createHash } from 'node:crypto';
-import { createSocket } from 'node:dgram';
-import { connect, createServer, isIPv6 } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { connect, createServer } from 'node:net';
+import { receiveDatagrams, sendDatagrams } from './datagrams.ts';
 import { ping } from './ping.ts';
 
 /** Bytes of one write; a pattern that never repeats at a packet's length. */
 const CHUNK = 1 << 20;
-const UDP_BURST_MS = 5;
-const RECEIVE_BUFFER = 8 << 20;
 
 /** What a listener prints once it can be reached. */
 export const READY = 'ready';
@@ -17,13 +14,6 @@ export interface TcpReport {
   readonly bytes: number;
   readonly seconds: number;
   readonly sha256: string;
-}
-
-export interface UdpReport {
-  readonly received: number;
-  readonly duplicates: number;
-  readonly corrupted: number;
-  readonly reordered: number;
 }
 
 function pattern(): Buffer {
@@ -87,62 +77,6 @@ async function tcpReceive(address: string, port: number, hashed: boolean): Promi
   });
 }
 
-/** Datagrams carry their number in front and are filled with bytes that follow from it. */
-function fillDatagram(datagram: Buffer, number: number): void {
-  datagram.fill(number & 0xff);
-  datagram.writeUInt32BE(number, 0);
-}
-
-async function udpSend(address: string, port: number, count: number, bytes: number, perSecond: number) {
-  const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
-  await new Promise<void>((resolve) => socket.connect(port, address, resolve));
-  const burst = Math.max(1, Math.round((perSecond * UDP_BURST_MS) / 1000));
-  const started = performance.now();
-  for (let sent = 0; sent < count; ) {
-    const end = Math.min(count, sent + burst);
-    const pending: Promise<void>[] = [];
-    for (; sent < end; sent++) {
-      const datagram = Buffer.allocUnsafe(bytes);
-      fillDatagram(datagram, sent);
-      pending.push(new Promise((resolve) => socket.send(datagram, () => resolve())));
-    }
-    await Promise.all(pending);
-    const due = (sent / perSecond) * 1000 - (performance.now() - started);
-    if (due > 0) await sleep(due);
-  }
-  socket.close();
-  return { sent: count, seconds: (performance.now() - started) / 1000 };
-}
-
-/** Counts until nothing has come for `idle` milliseconds after the first datagram. */
-async function udpReceive(address: string, port: number, idle: number): Promise<UdpReport> {
-  const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', recvBufferSize: RECEIVE_BUFFER });
-  socket.bind(port, address, () => process.stdout.write(`${READY}\n`));
-  const seen = new Set<number>();
-  const report = { received: 0, duplicates: 0, corrupted: 0, reordered: 0 };
-  let highest = -1;
-  return new Promise((resolve) => {
-    const done = () => {
-      socket.close();
-      resolve(report);
-    };
-    let timer: NodeJS.Timeout | undefined;
-    socket.on('message', (data) => {
-      const number = data.readUInt32BE(0);
-      const expected = Buffer.allocUnsafe(data.length);
-      fillDatagram(expected, number);
-      report.received++;
-      if (!expected.equals(data)) report.corrupted++;
-      if (seen.has(number)) report.duplicates++;
-      if (number < highest) report.reordered++;
-      seen.add(number);
-      highest = Math.max(highest, number);
-      if (timer === undefined) timer = setTimeout(done, idle);
-      else timer.refresh();
-    });
-  });
-}
-
 /** Does what the command line of `host.ts` says. @returns the report */
 export function runTask([task, address = '', ...rest]: readonly string[]): Promise<unknown> {
   const [first = '', second = '', third = ''] = rest;
@@ -154,9 +88,14 @@ export function runTask([task, address = '', ...rest]: readonly string[]): Promi
     case 'tcp-receive':
       return tcpReceive(address, Number(first), second === 'hash');
     case 'udp-send':
-      return udpSend(address, Number(first), Number(second), Number(third), Number(rest[3]));
+      return sendDatagrams(address, Number(first), {
+        count: Number(second),
+        bytes: Number(third),
+        perSecond: Number(rest[3]),
+        flows: Number(rest[4] ?? 1),
+      });
     case 'udp-receive':
-      return udpReceive(address, Number(first), Number(second));
+      return receiveDatagrams(address, Number(first), Number(second), () => process.stdout.write(`${READY}\n`));
     default:
       throw new Error(`no such task: ${task}`);
   }

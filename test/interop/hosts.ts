@@ -2,8 +2,9 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Bed, Place } from '../../src/demo/bed.ts';
+import type { DatagramLoad, UdpReport, UdpSendReport } from '../../src/demo/datagrams.ts';
 import type { PingReport } from '../../src/demo/ping.ts';
-import type { TcpReport, UdpReport } from '../../src/demo/tasks.ts';
+import type { TcpReport } from '../../src/demo/tasks.ts';
 import { packagePath } from '../../src/package-root.ts';
 
 const HOST = packagePath('dist', 'src', 'demo', 'host.js');
@@ -50,16 +51,17 @@ export async function transfer(bed: Bed, from: Place, to: Place, address: string
   return { sent, received: (await receiver.result) as TcpReport };
 }
 
-/** Numbered datagrams at a steady rate. @returns what arrived */
+/** Numbered datagrams at a steady rate. @returns what arrived, and how fast they were sent */
 export async function datagrams(
   bed: Bed,
   from: Place,
   to: Place,
   address: string,
-  options: { readonly count: number; readonly bytes: number; readonly perSecond: number },
-): Promise<UdpReport> {
+  { count, bytes, perSecond, flows = 1 }: Omit<DatagramLoad, 'flows'> & { readonly flows?: number },
+): Promise<UdpReport & { readonly sending: UdpSendReport }> {
   const receiver = start(bed, to, 'udp-receive', address, 5202, 1000);
   await receiver.ready;
-  await start(bed, from, 'udp-send', address, 5202, options.count, options.bytes, options.perSecond).result;
-  return (await receiver.result) as UdpReport;
+  const sender = start(bed, from, 'udp-send', address, 5202, count, bytes, perSecond, flows);
+  const sending = (await sender.result) as UdpSendReport;
+  return { ...((await receiver.result) as UdpReport), sending };
 }

@@ -8,8 +8,8 @@ export const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
 export const SO_REUSEPORT = 15;
-const SO_SNDBUFFORCE = 32;
-const SO_RCVBUFFORCE = 33;
+export const SO_SNDBUFFORCE = 32;
+export const SO_RCVBUFFORCE = 33;
 const SO_MARK = 36;
 
 export const IPPROTO_IP = 0;
