@@ -2,9 +2,10 @@
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { ADDRESSES, Bed, type Place, uniqueName } from '../../src/demo/bed.ts';
+import type { UdpReport } from '../../src/demo/datagrams.ts';
 import type { ManualGatewayOptions, ManualGatewayReport } from '../../src/demo/manual-gateway.ts';
 import type { PingReport } from '../../src/demo/ping.ts';
-import type { UdpReport } from '../../src/demo/tasks.ts';
+
 import { packagePath } from '../../src/package-root.ts';
 
 const GATEWAY = packagePath('dist', 'src', 'demo', 'manual-gateway.js');
