@@ -29,7 +29,7 @@ import {
   runChains,
   startChain,
 } from "./aes-chains";
-import { COUNTER_SCRATCH_SIZE, cryptPayload, makeStreams, STREAM_MASK, STREAM_SIZE, startCounter } from "./aes-counter";
+import { COUNTER_SCRATCH_SIZE, cryptPayload, makeStreams, STREAM_MASK, STREAM_SIZE, startCounter, wipeCounter } from "./aes-counter";
 import { roundsOf } from "./aes-key";
 import { slicedKeysSize, sliceKeys } from "./aes-lanes";
 import { loadPartial, storePartial } from "./bytes";
@@ -66,7 +66,8 @@ export function ccmRun(list: usize, count: i32, scratch: usize, seal: bool): voi
   for (let from = 0; from < count; from += CHAINS) {
     runChunk(list + (from << 2), min(count - from, CHAINS), prefix, rounds, icvLength, scratch, seal);
   }
-  memory.fill(scratch, 0, STREAMS + <u32>min(count, CHAINS) * STREAM_SIZE);
+  wipeCounter(scratch);
+  memory.fill(scratch + CHAINS_AT, 0, STREAMS - CHAINS_AT + <u32>min(count, CHAINS) * STREAM_SIZE);
 }
 
 function runChunk(

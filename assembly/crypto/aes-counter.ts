@@ -59,6 +59,8 @@ const PREFIX: usize = 8;
 const FIRST: usize = 12;
 /** A list of one packet. */
 const LIST: usize = 16;
+/** u32: the most SETs that were in work. */
+const USED: usize = 20;
 /** The counter's last byte in each lane of the SET that gathers. */
 const COUNTERS: usize = 32;
 /** CONSTANTS of a SET: column 0 after round 1, then everything after round 2: 20 vectors. */
@@ -83,6 +85,12 @@ export function startCounter(keys: usize, rounds: i32, prefix: u32, first: u32, 
   store<u32>(scratch, rounds, ROUNDS);
   store<u32>(scratch, prefix, PREFIX);
   store<u32>(scratch, first, FIRST);
+  store<u32>(scratch, 1, USED);
+}
+
+/** Wipes what this file had in scratch: keystream, and what would give it back. */
+export function wipeCounter(scratch: usize): void {
+  memory.fill(scratch, 0, WORK + load<u32>(scratch, USED) * SET_SIZE);
 }
 
 /**
@@ -218,6 +226,7 @@ function addConstant(set: usize, constants: usize, at: usize, x: v128): void {
 function finishSets(sets: i32, scratch: usize): void {
   const keys: usize = load<u32>(scratch, KEYS);
   const rounds = load<i32>(scratch, ROUNDS);
+  store<u32>(scratch, max<u32>(sets, load<u32>(scratch, USED)), USED);
   middleRounds(scratch + WORK, sets, keys + 3 * SLICED_SIZE, rounds - 3);
   lastRound(scratch + WORK, sets, keys + rounds * SLICED_SIZE);
 }

@@ -5,7 +5,7 @@
  *  STATE: | sliced round keys (2816, 3328 or 3840) |
  */
 import { KEY_KEY, KEY_KEY_LENGTH, KEY_SALT, KEY_STATE, PACKET_KEY } from "../layout";
-import { COUNTER_SCRATCH_SIZE, cryptPayload, makeStreams, STREAM_SIZE, startCounter } from "./aes-counter";
+import { COUNTER_SCRATCH_SIZE, cryptPayload, makeStreams, STREAM_SIZE, startCounter, wipeCounter } from "./aes-counter";
 import { roundsOf } from "./aes-key";
 import { slicedKeysSize, sliceKeys } from "./aes-lanes";
 import { accept } from "./verdict";
@@ -40,5 +40,6 @@ export function ctrRun(list: usize, count: i32, scratch: usize): void {
       accept(packet);
     }
   }
-  memory.fill(scratch, 0, STREAMS + <u32>min(count, CHUNK) * STREAM_SIZE);
+  wipeCounter(scratch);
+  memory.fill(scratch + STREAMS, 0, <u32>min(count, CHUNK) * STREAM_SIZE);
 }

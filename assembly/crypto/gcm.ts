@@ -29,11 +29,11 @@ import {
   PACKET_PAYLOAD,
   PACKET_SEQ_HI,
 } from "../layout";
-import { COUNTER_SCRATCH_SIZE, cryptPayload, makeStreams, STREAM_MASK, STREAM_SIZE, startCounter } from "./aes-counter";
+import { COUNTER_SCRATCH_SIZE, cryptPayload, makeStreams, STREAM_MASK, STREAM_SIZE, startCounter, wipeCounter } from "./aes-counter";
 import { roundsOf } from "./aes-key";
 import { encryptZero, slicedKeysSize, sliceKeys } from "./aes-lanes";
 import { storePartial } from "./bytes";
-import { expandHashKey, GHASH_TABLES_SIZE, HASH_SCRATCH_SIZE, hashBlock, hashPadded } from "./ghash";
+import { expandHashKey, GHASH_TABLES_SIZE, HASH_SIZE, hashBlock, hashFlush, hashPadded, hashStart } from "./ghash";
 import { accept, icvDifference, rejectIcv } from "./verdict";
 
 /** What a run does to a packet. */
@@ -50,8 +50,8 @@ const FIRST_COUNTER: u32 = 2;
 const TAG: usize = COUNTER_SCRATCH_SIZE;
 /** Where GMAC joins parts of its message. */
 const JOINT: usize = TAG + 16;
-const NIBBLES: usize = TAG + 64;
-const STREAMS: usize = NIBBLES + HASH_SCRATCH_SIZE;
+const HASH: usize = TAG + 64;
+const STREAMS: usize = HASH + HASH_SIZE;
 
 /** @returns bytes of STATE */
 export function gcmStateLength(keyLength: u32): u32 {
@@ -99,8 +99,9 @@ function run(mode: Mode, lengthField: usize, list: usize, count: i32, scratch: u
   for (let from = 0; from < count; from += CHUNK) {
     runChunk(mode, list + (from << 2), min(count - from, CHUNK), tables, load<u32>(key, KEY_ICV_LENGTH), scratch, seal);
   }
-  // Keystream and streams would decrypt; tags and nibbles tell of H.
-  memory.fill(scratch, 0, STREAMS + <u32>min(count, CHUNK) * STREAM_SIZE);
+  wipeCounter(scratch);
+  // STREAMs would decrypt; tags and nibbles tell of H.
+  memory.fill(scratch + TAG, 0, STREAMS - TAG + <u32>min(count, CHUNK) * STREAM_SIZE);
 }
 
 function runChunk(
@@ -130,19 +131,24 @@ function runChunk(
 
 /** GHASH of a packet's AAD, ciphertext and lengths. */
 function hashPacket(mode: Mode, packet: usize, tables: usize, scratch: usize): v128 {
-  const aadLength = load<u32>(packet, PACKET_AAD_LENGTH);
-  const length = load<u32>(packet, PACKET_LENGTH);
-  if (mode != GCM) return hashJoined(mode, packet, aadLength, length, tables, scratch);
-  const nibbles = scratch + NIBBLES;
-  let y = hashPadded(tables, i64x2.splat(0), load<u32>(packet, PACKET_AAD), aadLength, nibbles);
-  y = hashPadded(tables, y, load<u32>(packet, PACKET_PAYLOAD), length, nibbles);
-  return hashLengths(tables, y, aadLength, length, nibbles);
+  const hash = scratch + HASH;
+  hashStart(hash);
+  if (mode != GCM) {
+    hashLengths(hash, tables, hashJoined(mode, packet, tables, scratch), 0);
+  } else {
+    const aadLength = load<u32>(packet, PACKET_AAD_LENGTH);
+    const length = load<u32>(packet, PACKET_LENGTH);
+    hashPadded(hash, tables, load<u32>(packet, PACKET_AAD), aadLength);
+    hashPadded(hash, tables, load<u32>(packet, PACKET_PAYLOAD), length);
+    hashLengths(hash, tables, aadLength, length);
+  }
+  return hashFlush(hash, tables);
 }
 
 @inline
-function hashLengths(tables: usize, y: v128, aadLength: u32, length: u32, nibbles: usize): v128 {
+function hashLengths(hash: usize, tables: usize, aadLength: u32, length: u32): void {
   const lengths = i64x2.replace_lane(i64x2.splat(bswap<u64>(<u64>aadLength << 3)), 1, bswap<u64>(<u64>length << 3));
-  return hashBlock(tables, v128.xor(y, lengths), nibbles);
+  hashBlock(hash, tables, lengths);
 }
 
 /**
@@ -150,15 +156,19 @@ function hashLengths(tables: usize, y: v128, aadLength: u32, length: u32, nibble
  *
  *     AAD        | IV (ESP) | PAYLOAD                  | SEQ_HI (AH, ESN)
  *     in place | JOINT       | in place         | JOINT
+ *
+ * @returns its length
  */
-function hashJoined(mode: Mode, packet: usize, aadLength: u32, length: u32, tables: usize, scratch: usize): v128 {
-  const nibbles = scratch + NIBBLES;
+function hashJoined(mode: Mode, packet: usize, tables: usize, scratch: usize): u32 {
+  const hash = scratch + HASH;
   const joint = scratch + JOINT;
+  const aadLength = load<u32>(packet, PACKET_AAD_LENGTH);
+  let length = load<u32>(packet, PACKET_LENGTH);
+  let total = aadLength + length;
   let at: usize = load<u32>(packet, PACKET_AAD);
-  let y = hashPadded(tables, i64x2.splat(0), at, aadLength & ~15, nibbles);
+  hashPadded(hash, tables, at, aadLength & ~15);
   let joined = aadLength & 15;
   memory.copy(joint, at + (aadLength & ~15), joined);
-  let total = aadLength + length;
   if (mode == GMAC_ESP) {
     store<u64>(joint + joined, load<u64>(load<u32>(packet, PACKET_IV)));
     joined += 8;
@@ -172,8 +182,8 @@ function hashJoined(mode: Mode, packet: usize, aadLength: u32, length: u32, tabl
   length -= borrowed;
   // Either JOINT is whole blocks now, or there is no payload left.
   if (length > 0) {
-    y = hashPadded(tables, y, joint, joined, nibbles);
-    y = hashPadded(tables, y, at, length & ~15, nibbles);
+    hashPadded(hash, tables, joint, joined);
+    hashPadded(hash, tables, at, length & ~15);
     joined = length & 15;
     memory.copy(joint, at + (length & ~15), joined);
   }
@@ -182,6 +192,6 @@ function hashJoined(mode: Mode, packet: usize, aadLength: u32, length: u32, tabl
     joined += 4;
     total += 4;
   }
-  y = hashPadded(tables, y, joint, joined, nibbles);
-  return hashLengths(tables, y, total, 0, nibbles);
+  hashPadded(hash, tables, joint, joined);
+  return total;
 }

@@ -30,18 +30,31 @@ export const GHASH_BLOCKS: u32 = 16;
 const POWER_SIZE: u32 = 512;
 export const GHASH_TABLES_SIZE: u32 = GHASH_BLOCKS * POWER_SIZE;
 
-/** NIBBLES: bytes of scratch that hashing takes, 32 per block: its low nibbles, its high nibbles. */
-export const HASH_SCRATCH_SIZE: usize = 32 * GHASH_BLOCKS;
+/**
+ * HASH, one message in work: its blocks wait as nibbles until there are GHASH_BLOCKS of them.
+ *
+ *      0     16    32                         512   528
+ *     +-----+-----+-----+------- ··· ---+-----+-----+------+
+ *     | low | high| low |               | high| Y   | FILL |      FILL: u32, bytes of nibbles that wait
+ *     +-----+-----+-----+------- ··· ---+-----+-----+------+
+ *     | block 0   | block 1             |     |
+ */
+const HASH_Y: usize = 32 * GHASH_BLOCKS;
+const HASH_FILL: usize = HASH_Y + 16;
+/** Bytes of HASH, a multiple of 64. */
+export const HASH_SIZE: usize = 576;
 
 /** Builds the tables of H, H², … H^16. */
-export function expandHashKey(tables: usize, h: v128, nibbles: usize): void {
-  let power = h;
-  expandPower(tables, power);
+export function expandHashKey(tables: usize, h: v128, hash: usize): void {
+  expandPower(tables, h);
   for (let n: u32 = 1; n < GHASH_BLOCKS; n++) {
-    power = hashBlock(tables, power, nibbles);
-    expandPower(tables + n * POWER_SIZE, power);
+    // Y = Y·H
+    hashStart(hash);
+    hashBlock(hash, tables, h);
+    h = hashFlush(hash, tables);
+    expandPower(tables + n * POWER_SIZE, h);
   }
-  memory.fill(nibbles, 0, HASH_SCRATCH_SIZE);
+  memory.fill(hash, 0, HASH_SIZE);
 }
 
 /** Sixteen entries per nibble: bit b of a byte stands for x^(7-b) (SP 800-38D §6.3). */
@@ -85,41 +98,55 @@ function timesX(p: v128): v128 {
   return i64x2.replace_lane(shifted, 1, bswap<u64>((low >> 1) | (high << 63)));
 }
 
-/** GHASH of `length` bytes, zero-padded to whole blocks, onto `y`. */
-export function hashPadded(tables: usize, y: v128, data: usize, length: u32, nibbles: usize): v128 {
-  for (let left = length >> 4; left > 0; ) {
-    const blocks = min(left, GHASH_BLOCKS);
-    y = hashBlocks(tables, y, data, blocks, nibbles);
-    data += blocks << 4;
-    left -= blocks;
-  }
-  const rest = length & 15;
-  return rest == 0 ? y : hashBlock(tables, v128.xor(y, loadPartial(data, rest)), nibbles);
+/** Begins a message. */
+export function hashStart(hash: usize): void {
+  v128.store(hash, i64x2.splat(0), HASH_Y);
+  store<u32>(hash, 0, HASH_FILL);
 }
 
-/** y·H */
-@inline
-export function hashBlock(tables: usize, y: v128, nibbles: usize): v128 {
-  v128.store(nibbles, lowNibbles(y));
-  v128.store(nibbles, highNibbles(y), 16);
-  return hashNibbles(tables, nibbles, 1);
-}
-
-/** (y + block_0)·H^n + Σ block_i·H^(n-i), i = 1 … n-1, for n ≤ GHASH_BLOCKS. */
-function hashBlocks(tables: usize, y: v128, data: usize, n: u32, nibbles: usize): v128 {
+/** Adds `length` bytes, zero-padded to whole blocks. */
+export function hashPadded(hash: usize, tables: usize, data: usize, length: u32): void {
   const mask = v128.load(NIBBLE_MASK);
-  const end = nibbles + (n << 5);
-  for (let at = nibbles; at < end; at += 32, data += 16) {
-    const block = v128.load(data);
-    v128.store(at, v128.and(block, mask));
-    v128.store(at, v128.and(i16x8.shr_u(block, 4), mask), 16);
+  let left = length >> 4;
+  while (left > 0) {
+    const at = hash + load<u32>(hash, HASH_FILL);
+    const blocks = min<u32>(left, (<u32>(hash + HASH_Y) - <u32>at) >> 5);
+    const end = at + (blocks << 5);
+    for (let to = at; to < end; to += 32, data += 16) {
+      const block = v128.load(data);
+      v128.store(to, v128.and(block, mask));
+      v128.store(to, v128.and(i16x8.shr_u(block, 4), mask), 16);
+    }
+    left -= blocks;
+    store<u32>(hash, <u32>(end - hash), HASH_FILL);
+    if (end == hash + HASH_Y) hashFlush(hash, tables);
   }
-  v128.store(nibbles, v128.xor(v128.load(nibbles), v128.and(y, mask)));
-  v128.store(nibbles, v128.xor(v128.load(nibbles, 16), v128.and(i16x8.shr_u(y, 4), mask)), 16);
-  return hashNibbles(tables, nibbles, n);
+  if (length & 15) hashBlock(hash, tables, loadPartial(data, length & 15));
 }
 
-/** The heart: Σ block_i·H^(n-i), i = 0 … n-1, of NIBBLES. */
+/** Adds one block. */
+export function hashBlock(hash: usize, tables: usize, block: v128): void {
+  const fill: usize = load<u32>(hash, HASH_FILL);
+  v128.store(hash + fill, lowNibbles(block));
+  v128.store(hash + fill, highNibbles(block), 16);
+  store<u32>(hash, <u32>fill + 32, HASH_FILL);
+  if (fill + 32 == HASH_Y) hashFlush(hash, tables);
+}
+
+/** Takes in the blocks that wait. @returns Y */
+export function hashFlush(hash: usize, tables: usize): v128 {
+  const fill = load<u32>(hash, HASH_FILL);
+  if (fill == 0) return v128.load(hash, HASH_Y);
+  const y = v128.load(hash, HASH_Y);
+  v128.store(hash, v128.xor(v128.load(hash), lowNibbles(y)));
+  v128.store(hash, v128.xor(v128.load(hash, 16), highNibbles(y)), 16);
+  const sum = hashNibbles(tables, hash, fill >> 5);
+  v128.store(hash, sum, HASH_Y);
+  store<u32>(hash, 0, HASH_FILL);
+  return sum;
+}
+
+/** The heart: Σ block_i·H^(n-i), i = 0 … n-1, of blocks as nibbles. */
 function hashNibbles(tables: usize, nibbles: usize, n: u32): v128 {
   let low = i64x2.splat(0);
   let high = low;
