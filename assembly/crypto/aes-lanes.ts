@@ -20,10 +20,12 @@
  * SET: sixteen blocks in work. Several sets go through each round one after the other: while one
  * waits for its last bytes, the next one's first are being worked on.
  *
- *      0        256      512      768
- *     +--------+--------+--------+
- *     | state  | D      | T      |      sixteen vectors each
- *     +--------+--------+--------+
+ *      0        256      384      512      640      768
+ *     +--------+--------+--------+--------+--------+
+ *     | state  | products of column 0, 1, 2, 3     |
+ *     +--------+--------+--------+--------+--------+
+ *
+ *     products of a column, after ShiftRows:  | D_0 | u_0 | T_1 |  –  | D_2 | u_2 | T_3 |  –  |
  *
  * Sliced KEYS: round r at 256·r, each byte sixteen times; 0x63 and the tower folded in.
  */
@@ -46,8 +48,7 @@ import { storeTransposed } from "./lanes";
 
 /** Bytes of a SET. */
 export const SET_SIZE: u32 = 768;
-const DOUBLES: usize = 256;
-const TRIPLES: usize = 512;
+const PRODUCTS: usize = 256;
 /** Bytes of one round's sliced key, and of one state. */
 export const SLICED_SIZE: u32 = 256;
 
@@ -113,48 +114,49 @@ export function middleRounds(state: usize, sets: i32, keys: usize, rounds: i32):
   const end = state + sets * SET_SIZE;
   for (; rounds > 0; rounds--, keys += SLICED_SIZE) {
     for (let set = state; set < end; set += SET_SIZE) {
-      // Two bytes at a time, step by step: neither waits for the other, and both fit the registers.
-      for (let at = set; at < set + SLICED_SIZE; at += 32) {
-        const x0 = v128.load(at);
-        const x1 = v128.load(at, 16);
-        const k0 = v128.and(x0, mask);
-        const k1 = v128.and(x1, mask);
-        const i0 = v128.and(i16x8.shr_u(x0, 4), mask);
-        const i1 = v128.and(i16x8.shr_u(x1, 4), mask);
-        const j0 = v128.xor(i0, k0);
-        const j1 = v128.xor(i1, k1);
-        const ak0 = lookUp(quotients, k0);
-        const ak1 = lookUp(quotients, k1);
-        const iak0 = v128.xor(lookUp(inverses, i0), ak0);
-        const iak1 = v128.xor(lookUp(inverses, i1), ak1);
-        const jak0 = v128.xor(lookUp(inverses, j0), ak0);
-        const jak1 = v128.xor(lookUp(inverses, j1), ak1);
-        const io0 = v128.xor(lookUp(inverses, iak0), j0);
-        const io1 = v128.xor(lookUp(inverses, iak1), j1);
-        const jo0 = v128.xor(lookUp(inverses, jak0), i0);
-        const jo1 = v128.xor(lookUp(inverses, jak1), i1);
-        v128.store(at, v128.xor(lookUp(doubleU, io0), lookUp(doubleT, jo0)), DOUBLES);
-        v128.store(at, v128.xor(lookUp(doubleU, io1), lookUp(doubleT, jo1)), DOUBLES + 16);
-        v128.store(at, v128.xor(lookUp(tripleU, io0), lookUp(tripleT, jo0)), TRIPLES);
-        v128.store(at, v128.xor(lookUp(tripleU, io1), lookUp(tripleT, jo1)), TRIPLES + 16);
+      // Two rows at a time, step by step: neither waits for the other, and both fit the registers.
+      for (let column: usize = 0; column < 4; column++) {
+        for (let pair: usize = 0; pair < 4; pair += 2) {
+          const x0 = v128.load(set + shifted(column, pair));
+          const x1 = v128.load(set + shifted(column, pair + 1));
+          const k0 = v128.and(x0, mask);
+          const k1 = v128.and(x1, mask);
+          const i0 = v128.and(i16x8.shr_u(x0, 4), mask);
+          const i1 = v128.and(i16x8.shr_u(x1, 4), mask);
+          const j0 = v128.xor(i0, k0);
+          const j1 = v128.xor(i1, k1);
+          const ak0 = lookUp(quotients, k0);
+          const ak1 = lookUp(quotients, k1);
+          const iak0 = v128.xor(lookUp(inverses, i0), ak0);
+          const iak1 = v128.xor(lookUp(inverses, i1), ak1);
+          const jak0 = v128.xor(lookUp(inverses, j0), ak0);
+          const jak1 = v128.xor(lookUp(inverses, j1), ak1);
+          const io0 = v128.xor(lookUp(inverses, iak0), j0);
+          const io1 = v128.xor(lookUp(inverses, iak1), j1);
+          const jo0 = v128.xor(lookUp(inverses, jak0), i0);
+          const jo1 = v128.xor(lookUp(inverses, jak1), i1);
+          const double1 = v128.xor(lookUp(doubleU, io1), lookUp(doubleT, jo1));
+          const triple0 = v128.xor(lookUp(tripleU, io0), lookUp(tripleT, jo0));
+          const to = set + (column << 7) + (pair << 5);
+          v128.store(to, v128.xor(lookUp(doubleU, io0), lookUp(doubleT, jo0)), PRODUCTS);
+          v128.store(to, v128.xor(triple0, double1), PRODUCTS + 16);
+          v128.store(to, v128.xor(lookUp(tripleU, io1), lookUp(tripleT, jo1)), PRODUCTS + 32);
+        }
       }
-      mixColumns(set, keys);
+      addColumns(set, keys);
     }
   }
 }
 
-/** ShiftRows, MixColumns and AddRoundKey, from the SET's doubles and triples. */
+/** What is left of MixColumns, and AddRoundKey. */
 @inline
-function mixColumns(set: usize, keys: usize): void {
+function addColumns(set: usize, keys: usize): void {
   for (let column: usize = 0; column < 4; column++) {
-    const b0 = set + shifted(column, 0);
-    const b1 = set + shifted(column, 1);
-    const b2 = set + shifted(column, 2);
-    const b3 = set + shifted(column, 3);
-    const u0 = v128.xor(v128.load(b0, TRIPLES), v128.load(b1, DOUBLES));
-    const u1 = v128.xor(v128.load(b1, TRIPLES), v128.load(b2, DOUBLES));
-    const u2 = v128.xor(v128.load(b2, TRIPLES), v128.load(b3, DOUBLES));
-    const u3 = v128.xor(v128.load(b3, TRIPLES), v128.load(b0, DOUBLES));
+    const from = set + (column << 7);
+    const u0 = v128.load(from, PRODUCTS + 16);
+    const u1 = v128.xor(v128.load(from, PRODUCTS + 32), v128.load(from, PRODUCTS + 64));
+    const u2 = v128.load(from, PRODUCTS + 80);
+    const u3 = v128.xor(v128.load(from, PRODUCTS + 96), v128.load(from, PRODUCTS));
     const t = v128.xor(v128.xor(u0, u1), v128.xor(u2, u3));
     const to = set + (column << 6);
     const key = keys + (column << 6);
