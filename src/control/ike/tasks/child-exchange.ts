@@ -172,6 +172,7 @@ export abstract class ChildExchange implements Task {
  * The responder's half: agrees, exchanges keys, and installs; the inbound SA is there before the
  * answer goes out.
  * @param made what to do with the child once it is installed; runs before the answer goes out
+ * @param stillWanted asked again when additional key exchanges are over
  */
 export function respondWithChild(
   cx: Context,
@@ -179,6 +180,7 @@ export function respondWithChild(
   { payloads }: Received,
   configs: readonly ChildConfig[],
   made: (child: ChildSa) => void,
+  stillWanted: () => boolean = () => true,
 ): Answer {
   const ke = find(payloads, 'KE');
   const negotiated = answerChild(cx, sa, configs, payloads, { ...WITH_KE, ...(ke && { preferKe: ke.method }) });
@@ -206,17 +208,22 @@ export function respondWithChild(
     install([]);
     return { payloads: answer };
   }
+  const abandon = (): void => {
+    wipe(secret);
+    cx.environment.releaseSpi(agreement.spiIn);
+  };
   const link = expectFollowup(cx, sa, {
     methods,
     secrets: [],
     finish: (secrets) => {
+      if (!stillWanted()) {
+        abandon();
+        throw new Failure('ERR_STATE_NOT_FOUND', 'what was to be rekeyed is gone', NOTIFY.STATE_NOT_FOUND);
+      }
       install(secrets);
       return () => undefined;
     },
-    abandon: () => {
-      wipe(secret);
-      cx.environment.releaseSpi(agreement.spiIn);
-    },
+    abandon,
   });
   return { payloads: [...answer, link] };
 }

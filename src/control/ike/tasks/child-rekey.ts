@@ -124,7 +124,6 @@ function resolveCollision(cx: Context, sa: IkeSa, old: ChildSa, ours: ChildSa, t
   const oursLoses = Buffer.compare(ours.lowestNonce, theirs.lowestNonce) < 0;
   const [winner, loser] = oursLoses ? [theirs, ours] : [ours, theirs];
   cx.log('debug', `both sides rekeyed child ${old.text}: ${winner.text} stays, ${loser.text} goes`, sa.connection.name);
-  winner.replacedBy = undefined;
   retire(cx, old, winner);
   retire(cx, loser, winner);
   if (oursLoses) {
@@ -146,7 +145,7 @@ export function respondChildRekey(cx: Context, sa: IkeSa, request: Received): An
     // RFC 7296 §2.25.1: being closed, or replaced by us already.
     throw new Failure('ERR_TEMPORARY', `child ${old.text} is on its way out`, NOTIFY.TEMPORARY_FAILURE);
   }
-  return respondWithChild(cx, sa, request, [old.config], (child) => {
+  const made = (child: ChildSa): void => {
     const ours = old.replacedBy;
     if (ours !== undefined && ours.state !== 'DELETED') {
       // Ours was done first, while the peer was still busy with additional key exchanges.
@@ -162,7 +161,13 @@ export function respondChildRekey(cx: Context, sa: IkeSa, request: Received): An
     }
     replace(cx, old, child);
     sendWhenConfirmed(cx, child);
-  });
+  };
+  // Deleted, or rekeyed once more since: then this one comes too late.
+  const stillWanted = (): boolean => {
+    const heir = old.replacedBy ?? old;
+    return isLive(heir.state) && heir.replacedBy === undefined;
+  };
+  return respondWithChild(cx, sa, request, [old.config], made, stillWanted);
 }
 
 /** @throws Failure CHILD_SA_NOT_FOUND with the SPI that the peer named (RFC 7296 §2.25) */
