@@ -105,7 +105,8 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
     const heap = new Heap(memory, plan.heapBase, plan.heapSize);
     const kernel = instantiateKernel(compiled.module, memory);
     kernel.initialiseCrypto(heap.allocate(CRYPTO_SCRATCH_SIZE));
-    this.#sad = new Sad({ memory, kernel, plan, heap, forget: (key) => this.#forget(key) });
+    const deviceMtu = descriptors.device.mtu;
+    this.#sad = new Sad({ memory, kernel, plan, heap, deviceMtu, forget: (key) => this.#forget(key) });
     this.#spd = new Spd({ memory, kernel, plan, heap, saAddress: (sa) => this.#sad.address(sa) });
     this.#pathMtus = new PathMtus(descriptors.mark, (sa, mtu) => this.#sad.setPathMtu(sa, mtu));
   }

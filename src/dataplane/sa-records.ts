@@ -22,9 +22,12 @@ export class SaRecords {
   readonly #memory: KernelMemory;
   readonly #kernel: KernelExports;
   readonly #heap: Heap;
+  readonly #deviceMtu: number;
   #serial = 0;
 
-  constructor(memory: KernelMemory, kernel: KernelExports, heap: Heap) {
+  /** @param deviceMtu bytes that an inner packet has at most */
+  constructor(memory: KernelMemory, kernel: KernelExports, heap: Heap, deviceMtu: number) {
+    this.#deviceMtu = deviceMtu;
     this.#memory = memory;
     this.#kernel = kernel;
     this.#heap = heap;
@@ -113,7 +116,7 @@ export class SaRecords {
   /** @param pathMtu bytes that an outer IP packet may have */
   writeMtu(address: number, geometry: Geometry, pathMtu: number): void {
     this.#memory.words[(address + R.SA_PATH_MTU) >>> 2] = pathMtu;
-    this.#memory.words[(address + R.SA_INNER_MTU) >>> 2] = innerMtu(geometry, pathMtu);
+    this.#memory.words[(address + R.SA_INNER_MTU) >>> 2] = Math.min(this.#deviceMtu, innerMtu(geometry, pathMtu));
   }
 
   /** Socket addresses and the template of the outer header. */

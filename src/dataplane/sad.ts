@@ -48,6 +48,8 @@ export interface SadOptions {
   readonly kernel: KernelExports;
   readonly plan: MemoryPlan;
   readonly heap: Heap;
+  /** The device's MTU, where inner packets come from; TCP's MSS is clamped to it too. */
+  readonly deviceMtu?: number;
   /** Told of each KEY that is about to be wiped, so that backends forget what they made of it. */
   readonly forget?: (key: number) => void;
 }
@@ -74,7 +76,7 @@ export class Sad {
   readonly #random = new Uint32Array(64);
   #randomLeft = 0;
 
-  constructor({ memory, kernel, plan, heap, forget }: SadOptions) {
+  constructor({ memory, kernel, plan, heap, deviceMtu = Number.POSITIVE_INFINITY, forget }: SadOptions) {
     this.#memory = memory;
     const { buffer } = memory.memory;
     this.#signed = new Int32Array(buffer);
@@ -83,7 +85,7 @@ export class Sad {
     this.#kernel = kernel;
     this.#plan = plan;
     this.#heap = heap;
-    this.#records = new SaRecords(memory, kernel, heap);
+    this.#records = new SaRecords(memory, kernel, heap, deviceMtu);
     this.#forget = forget ?? (() => {});
   }
 

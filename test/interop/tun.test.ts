@@ -32,9 +32,9 @@ afterAll(() => tun?.close());
 describe('a TUN device', () => {
   it('has the name the kernel chose, addresses, and an MTU that leaves room for ESP', () => {
     expect(tun.name).toBe('esptest0');
-    expect(tun.mtu).toBe(1380);
+    expect(tun.mtu).toBe(1418);
     const shown = ip('address', 'show', 'dev', tun.name);
-    expect(shown).toContain('mtu 1380');
+    expect(shown).toContain('mtu 1418');
     expect(shown).toContain('inet 10.9.0.1/24');
     expect(shown).toContain('inet6 fd09::1/64');
     expect(shown).toMatch(/<[^>]*\bUP\b/);
