@@ -2,12 +2,13 @@
 import { Command } from 'commander';
 import { register as crypto } from './crypto/index.ts';
 import { register as gateway } from './gateway/index.ts';
+import { register as soak } from './gateway/soak.ts';
 import { register as ike } from './ike/index.ts';
 import { register as scale } from './scale/index.ts';
 
 const program = new Command('bench').description('Benchmarks of Espalier').showHelpAfterError();
 // One folder a benchmark; each registers its command.
-for (const register of [crypto, gateway, ike, scale]) register(program);
+for (const register of [crypto, gateway, soak, ike, scale]) register(program);
 
 try {
   await program.parseAsync();

@@ -32,10 +32,18 @@ connections:
 `;
 };
 
-export function espalier(variant: Variant): Contender {
+export interface EspalierPair extends Contender {
+  /** Gateways A and B, once they run. */
+  readonly sides: readonly Espalier[];
+}
+
+export function espalier(variant: Variant): EspalierPair {
   const { algorithm, backend, workers } = variant;
   let sides: Espalier[] = [];
   return {
+    get sides() {
+      return sides;
+    },
     peer: 'espalier',
     algorithm,
     backend,
