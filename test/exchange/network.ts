@@ -6,7 +6,7 @@ import type { ConfigInput } from '../../src/control/config/schema.ts';
 import { createProvider } from '../../src/control/crypto/index.ts';
 import type { RandomSource } from '../../src/control/crypto/provider.ts';
 import { IkeCore } from '../../src/control/ike/core.ts';
-import type { Effect, IkeEvent, Input, PolicyKey, SaKey } from '../../src/control/ike/effects.ts';
+import type { Effect, IkeEvent, Input, KeyExport, PolicyKey, SaKey } from '../../src/control/ike/effects.ts';
 
 type EffectOf<T extends Effect['type']> = Extract<Effect, { type: T }>;
 export type Datagram = EffectOf<'send'>['datagram'];
@@ -27,6 +27,8 @@ export class Node {
   readonly core: IkeCore;
   readonly name: string;
   readonly events: IkeEvent[] = [];
+  /** Keys of every SA, for tests that forge what only the peer could send. */
+  readonly keys: KeyExport[] = [];
   readonly log: string[] = [];
   readonly sas = new Map<SaKey, SaParameters>();
   readonly policies = new Map<PolicyKey, Policy>();
@@ -42,6 +44,7 @@ export class Node {
     this.name = name;
     this.core = new IkeCore({
       config,
+      exportKeys: true,
       ...(options.window && { window: options.window }),
       environment: {
         crypto: createProvider('node', options.random),
@@ -227,6 +230,9 @@ export class Network {
         break;
       case 'event':
         node.events.push(effect.event);
+        break;
+      case 'keys':
+        node.keys.push(effect.keys);
         break;
       case 'completed':
         node.completed.set(effect.request, effect.error);

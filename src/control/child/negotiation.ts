@@ -118,30 +118,35 @@ export function acceptChild(
     throw new Failure('ERR_BAD_SELECTORS', `child "${config.name}": the peer chose ${got} out of ${wanted}`);
   }
   const mode = isTransport && config.mode === 'transport' ? 'transport' : 'tunnel';
-  const agreement = agree(chosen.proposal, chosen.transforms, asked.spiIn, mode, local, remote);
+  const spis = { in: asked.spiIn, out: peerSpi(chosen.proposal) };
+  const agreement = agree(chosen.proposal, chosen.transforms, spis, mode, local, remote);
   return { config, agreement, transforms: chosen.transforms };
+}
+
+/** @throws Failure unless it is an SPI that may be used (RFC 4303 §2.1: 0 to 255 are reserved) */
+function peerSpi({ spi }: Proposal): number {
+  const value = spi.length === 4 ? new DataView(spi.buffer, spi.byteOffset, 4).getUint32(0) : 0;
+  if (value > 255) return value;
+  const words = spi.length === 4 ? `${value}, which is reserved` : `${spi.length} bytes`;
+  throw new Failure('ERR_BAD_SPI', `the peer's SPI is ${words}`, NOTIFY.NO_PROPOSAL_CHOSEN);
 }
 
 function agree(
   proposal: Proposal,
   transforms: readonly Transform[],
-  spiIn: number,
+  spis: { readonly in: number; readonly out: number },
   mode: IpsecMode,
   local: readonly Selector[],
   remote: readonly Selector[],
 ): ChildAgreement {
-  if (proposal.spi.length !== 4) throw new Failure('ERR_BAD_SPI', `the peer's SPI has ${proposal.spi.length} bytes`);
-  const spiOut = new DataView(proposal.spi.buffer, proposal.spi.byteOffset, 4).getUint32(0);
-  // RFC 4303 §2.1: 0 to 255 are reserved.
-  if (spiOut < 256) throw new Failure('ERR_BAD_SPI', `the peer chose ${spiOut} as its SPI, which is reserved`);
   const { suite, esn } = suiteOf(transforms);
   return {
     protocol: proposal.protocol === PROTOCOL.AH ? 'ah' : 'esp',
     mode,
     suite,
     esn,
-    spiIn,
-    spiOut,
+    spiIn: spis.in,
+    spiOut: spis.out,
     local: withoutRedundant(local),
     remote: withoutRedundant(remote),
     ke: keMethod(transforms),
@@ -189,7 +194,10 @@ export function answerChild(
       continue;
     }
     const { transforms } = chosen.proposal;
-    const agreement = agree(chosen.proposal, transforms, cx.environment.reserveSpi(), mode, local, remote);
+    // Looked at before anything is reserved.
+    const out = peerSpi(chosen.proposal);
+    const spis = { in: cx.environment.reserveSpi(), out };
+    const agreement = agree(chosen.proposal, transforms, spis, mode, local, remote);
     const answer: Payload[] = [
       { kind: 'SA', proposals: [{ ...chosen.proposal, spi: spiBytes(agreement.spiIn) }] },
       { kind: 'TSi', selectors: agreement.remote, unknownTypes: [] },
