@@ -5,12 +5,22 @@
  *     node manual-gateway.js '{"side": "A", "suite": "aes128gcm16", …}'
  *
  * Prints READY once it forwards. Then it takes a line on stdin at a time and answers each with a
- * line of JSON: `report`, `backend NAME`. Ends on SIGTERM or at the end of stdin.
+ * line of JSON: `report`, `backend NAME`, and to replace an SA while it carries traffic `receive PAIR`,
+ * `send PAIR`, `drop PAIR`. Ends on SIGTERM or at the end of stdin.
  */
 import { createHash } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { type CipherSuite, suiteLengths, suiteName } from '../algorithms.ts';
-import type { Direction, Endpoint, IpsecMode, IpsecProtocol, SaHandle, TrafficSelector } from '../contract.ts';
+import type {
+  Direction,
+  Endpoint,
+  IpsecMode,
+  IpsecProtocol,
+  PolicyHandle,
+  RunningDataPlane,
+  SaHandle,
+  TrafficSelector,
+} from '../contract.ts';
 import { ALL_SUITES } from '../dataplane/backends/suites.ts';
 import { startDataPlane } from '../dataplane/engine.ts';
 import { parsePrefix } from '../dataplane/io/rtnetlink.ts';
@@ -98,79 +108,121 @@ function endsOf({ side, mode = 'tunnel', outer = 4 }: ManualGatewayOptions): [re
   return side === 'A' ? [a, b] : [b, a];
 }
 
-async function main(options: ManualGatewayOptions): Promise<void> {
-  const { side, protocol = 'esp', mode = 'tunnel', outer = 4, encapsulation = true, pairs = 1 } = options;
-  const suite = findSuite(options.suite ?? 'aes128gcm16', protocol);
-  const lengths = suiteLengths(suite);
-  const endpoint = (wan: readonly string[]): Endpoint => ({ address: wan[outer === 4 ? 0 : 1]!, port: PORT });
-  const ends = { A: endpoint(ADDRESSES.wanA), B: endpoint(ADDRESSES.wanB) };
-  const selectors = selectorsOf(options);
-  const dataPlane = await startDataPlane({
-    workers: options.workers ?? 1,
-    backend: options.backend ?? 'wasm',
-    device: { kind: 'tun', name: 'espalier0', ...(options.mtu === undefined ? {} : { mtu: options.mtu }) },
-  });
+class ManualGateway {
+  static async start(options: ManualGatewayOptions): Promise<ManualGateway> {
+    const { workers = 1, backend = 'wasm', mtu } = options;
+    const device = { kind: 'tun', name: 'espalier0', ...(mtu === undefined ? {} : { mtu }) } as const;
+    const gateway = new ManualGateway(options, await startDataPlane({ workers, backend, device }));
+    gateway.#install();
+    return gateway;
+  }
 
-  const install = (direction: Direction, pair: number): SaHandle => {
+  readonly #options: ManualGatewayOptions;
+  readonly #dataPlane: RunningDataPlane;
+  readonly #ends: Readonly<Record<'A' | 'B', Endpoint>>;
+  /** By number of the pair. */
+  readonly #inbound = new Map<number, SaHandle>();
+  readonly #outbound = new Map<number, SaHandle>();
+  /** By number of the pair, those of both families. */
+  readonly #policies = new Map<number, PolicyHandle[]>();
+
+  private constructor(options: ManualGatewayOptions, dataPlane: RunningDataPlane) {
+    this.#options = options;
+    this.#dataPlane = dataPlane;
+    const endpoint = (wan: readonly string[]): Endpoint => ({ address: wan[options.outer === 6 ? 1 : 0]!, port: PORT });
+    this.#ends = { A: endpoint(ADDRESSES.wanA), B: endpoint(ADDRESSES.wanB) };
+  }
+
+  /** @returns the answer to one line */
+  async obey(line: string): Promise<ManualGatewayReport> {
+    const [command, argument = ''] = line.split(' ');
+    if (command === 'backend') await this.#dataPlane.setBackend(argument);
+    if (command === 'receive') this.#installSa('in', Number(argument));
+    if (command === 'send') this.#replace(Number(argument));
+    if (command === 'drop') this.#drop(Number(argument));
+    return this.#report();
+  }
+
+  close(): Promise<void> {
+    return this.#dataPlane.close();
+  }
+
+  #install(): void {
+    const { pairs = 1, mode, side } = this.#options;
+    for (let pair = 0; pair < pairs; pair++) this.#installSa('in', pair);
+    for (let pair = 0; pair < pairs; pair++) {
+      const sa = this.#installSa('out', pair);
+      const policies: PolicyHandle[] = [];
+      for (const selector of selectorsOf(this.#options)) {
+        const policy = { direction: 'out', action: 'protect', sa, name: 'manual' } as const;
+        // TCP flows spread over the pairs by source port; everything else takes the first.
+        const some = { ...selector, protocol: 6, local: { ...selector.local, ports: slice(pair, pairs) } };
+        if (pairs > 1) policies.push(this.#dataPlane.installPolicy({ ...policy, priority: 1, selector: some }));
+        if (pair === 0) policies.push(this.#dataPlane.installPolicy({ ...policy, priority: 2, selector }));
+      }
+      this.#policies.set(pair, policies);
+    }
+    const [, remote] = endsOf(this.#options);
+    const source = mode === 'transport' ? this.#ends[side].address : undefined;
+    for (const prefix of remote) this.#dataPlane.addRoute(prefix, source);
+  }
+
+  #installSa(direction: Direction, pair: number): SaHandle {
+    const { side, protocol = 'esp', mode = 'tunnel', encapsulation = true } = this.#options;
     const fromA = (side === 'A') === (direction === 'out');
     const way = fromA ? 'A to B' : 'B to A';
+    const suite = findSuite(this.#options.suite ?? 'aes128gcm16', protocol);
+    const lengths = suiteLengths(suite);
     const ah = protocol === 'ah';
-    return dataPlane.installSa({
+    const sa = this.#dataPlane.installSa({
       direction,
       protocol,
       mode,
       spi: FIRST_SPI + pair * 2 + (fromA ? 0 : 1),
-      local: ends[side],
-      remote: ends[side === 'A' ? 'B' : 'A'],
-      udpEncapsulation: encapsulation,
+      local: this.#ends[side],
+      remote: this.#ends[side === 'A' ? 'B' : 'A'],
+      udpEncapsulation: encapsulation && !ah,
       suite,
       keys: {
         encryption: derive(`encryption ${way} ${pair}`, lengths.key + (ah ? 0 : lengths.salt)),
         integrity: derive(`integrity ${way} ${pair}`, lengths.integKey + (ah ? lengths.salt : 0)),
       },
-      esn: options.esn ?? true,
-      replayWindow: options.replayWindow ?? 1024,
-      selectors,
+      esn: this.#options.esn ?? true,
+      replayWindow: this.#options.replayWindow ?? 1024,
+      selectors: selectorsOf(this.#options),
       name: `manual ${way}`,
     });
-  };
-  const inbound = Array.from({ length: pairs }, (_, pair) => install('in', pair));
-  const outbound = Array.from({ length: pairs }, (_, pair) => install('out', pair));
-  for (const selector of selectors) {
-    for (const [pair, sa] of outbound.entries()) {
-      // TCP and UDP flows spread over the pairs by source port; everything else takes the first.
-      const some = { ...selector, protocol: 6, local: { ...selector.local, ports: slice(pair, pairs) } };
-      const policy = { direction: 'out', action: 'protect', sa, name: 'manual' } as const;
-      if (pairs > 1) dataPlane.installPolicy({ ...policy, priority: 1, selector: some });
-      if (pair === 0) dataPlane.installPolicy({ ...policy, priority: 2, selector });
+    (direction === 'in' ? this.#inbound : this.#outbound).set(pair, sa);
+    return sa;
+  }
+
+  /** From now on the first pair's traffic takes another one. */
+  #replace(pair: number): void {
+    const sa = this.#installSa('out', pair);
+    for (const policy of this.#policies.get(0) ?? []) this.#dataPlane.setPolicySa(policy, sa);
+  }
+
+  #drop(pair: number): void {
+    for (const sas of [this.#outbound, this.#inbound]) {
+      const sa = sas.get(pair);
+      if (sa !== undefined) this.#dataPlane.removeSa(sa);
+      sas.delete(pair);
     }
   }
-  const [, remote] = endsOf(options);
-  const source = mode === 'transport' ? ends[side].address : undefined;
-  for (const prefix of remote) dataPlane.addRoute(prefix, source);
 
-  const report = (): ManualGatewayReport => {
+  #report(): ManualGatewayReport {
     const { user, system } = process.cpuUsage();
+    const counters = (sas: ReadonlyMap<number, SaHandle>) =>
+      [...sas.values()].map((sa) => this.#dataPlane.counters(sa));
     return {
-      info: dataPlane.info,
-      out: outbound.map((sa) => dataPlane.counters(sa)),
-      in: inbound.map((sa) => dataPlane.counters(sa)),
-      drops: dataPlane.drops(),
+      info: this.#dataPlane.info,
+      out: counters(this.#outbound),
+      in: counters(this.#inbound),
+      drops: this.#dataPlane.drops(),
       residentBytes: process.memoryUsage.rss(),
       cpuSeconds: (user + system) / 1e6,
     };
-  };
-  const stop = () => void dataPlane.close().then(() => process.exit(0));
-  process.once('SIGTERM', stop);
-  process.once('SIGINT', stop);
-  const commands = createInterface({ input: process.stdin });
-  commands.once('close', stop);
-  commands.on('line', async (line) => {
-    const [command, name = ''] = line.split(' ');
-    if (command === 'backend') await dataPlane.setBackend(name);
-    process.stdout.write(`${JSON.stringify(report())}\n`);
-  });
-  process.stdout.write(`${READY}\n`);
+  }
 }
 
 /** @returns the ports whose flows take that pair */
@@ -179,4 +231,11 @@ function slice(pair: number, pairs: number): { from: number; to: number } {
   return { from: pair * width, to: pair === pairs - 1 ? 65_535 : (pair + 1) * width - 1 };
 }
 
-await main(JSON.parse(process.argv[2] ?? '{"side": "A"}'));
+const gateway = await ManualGateway.start(JSON.parse(process.argv[2] ?? '{"side": "A"}'));
+const stop = () => void gateway.close().then(() => process.exit(0));
+process.once('SIGTERM', stop);
+process.once('SIGINT', stop);
+const commands = createInterface({ input: process.stdin });
+commands.once('close', stop);
+commands.on('line', async (line) => process.stdout.write(`${JSON.stringify(await gateway.obey(line))}\n`));
+process.stdout.write(`${READY}\n`);

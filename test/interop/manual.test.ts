@@ -52,6 +52,23 @@ describe('two gateways with manual SAs', () => {
     expect((await bed.a.ask()).info).toMatchObject({ backend: 'wasm' });
   });
 
+  it('carry on while both SAs are replaced, as in rekeying', async () => {
+    bed = await ManualBed.create({});
+    const gateways = [bed.a, bed.b];
+    const transfer = bed.transfer(4, 200 * MEGABYTE);
+    for (let pair = 1; pair <= 5; pair++) {
+      for (const command of ['receive', 'send']) await Promise.all(gateways.map((g) => g.ask(`${command} ${pair}`)));
+      await sleep(100);
+      await Promise.all(gateways.map((g) => g.ask(`drop ${pair - 1}`)));
+    }
+    expect(await transfer).toBe(true);
+    for (const { out, drops } of await Promise.all(gateways.map((g) => g.ask()))) {
+      expect(out).toHaveLength(1);
+      expect(drops).not.toHaveProperty('XfrmInStateProtoError');
+      expect(drops).not.toHaveProperty('XfrmOutNoStates');
+    }
+  });
+
   it.each([4, 6] as const)('keep datagrams whole, single and in order over IPv%i', async (family) => {
     bed = await ManualBed.create({ workers: 2 });
     const count = 50_000;
