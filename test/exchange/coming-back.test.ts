@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { LEFT, pair, RIGHT } from './network.ts';
+import { LEFT, pair, RIGHT, type Sides } from './network.ts';
 
 const traps = (node: { policies: Map<number, { sa: number | undefined }> }) =>
   [...node.policies.values()].filter(({ sa }) => sa === undefined).length;
@@ -44,6 +44,64 @@ describe('a child that is to come back', () => {
     network.pass(10_000);
     expect(left.policies.size).toBe(0);
     expect(left.routes.size).toBe(0);
+  });
+});
+
+describe('a child that is lost', () => {
+  function lost(more: Sides = {}) {
+    const made = pair({ left: { dpd_delay: 10 }, ...more });
+    made.network.command(made.left, 'initiate', 'net');
+    made.network.settle();
+    made.network.addresses.delete(RIGHT);
+    made.network.pass(250_000);
+    expect(made.left.sas.size).toBe(0);
+    return made;
+  }
+
+  test('leaves its policy and its route, so that nothing leaves in the clear', () => {
+    const { network, left, right } = lost();
+    expect(traps(left)).toBe(1);
+    expect([...left.routes]).toEqual(['10.2.0.0/16']);
+    expect(left.core.trapped()).toEqual([]);
+    const [policy] = left.policies.keys();
+    network.addresses.set(RIGHT, right);
+    network.pass(600_000);
+    expect(left.sas.size).toBe(0);
+    expect([...left.policies.keys()]).toEqual([policy]);
+  });
+
+  test('takes its policy up again when it is up again', () => {
+    const { network, left, right } = lost();
+    network.addresses.set(RIGHT, right);
+    network.command(left, 'initiate', 'net');
+    network.settle();
+    expect(traps(left)).toBe(0);
+    expect(left.policies.size).toBe(1);
+    network.command(left, 'terminate', 'net');
+    network.settle();
+    expect(left.policies.size + left.routes.size).toBe(0);
+  });
+
+  test('leaves nothing when the user takes it down, before or after', () => {
+    const { network, left } = lost();
+    network.command(left, 'terminate', 'net');
+    network.settle();
+    expect(left.policies.size + left.routes.size).toBe(0);
+
+    const other = pair();
+    other.network.command(other.left, 'initiate', 'net');
+    other.network.settle();
+    other.network.addresses.delete(RIGHT);
+    other.network.command(other.left, 'terminate', 'right');
+    other.network.pass(250_000);
+    expect(other.left.sas.size + other.left.policies.size + other.left.routes.size).toBe(0);
+  });
+
+  test('leaves nothing when the gateway stops', () => {
+    const { network, left } = lost();
+    network.feed(left, { type: 'stop', request: left.nextRequest() });
+    network.settle();
+    expect(left.policies.size + left.routes.size).toBe(0);
   });
 });
 

@@ -27,6 +27,8 @@ interface Entry {
   /** Children that send through it, the one in use last. */
   readonly users: ChildSa[];
   trap: Trap | undefined;
+  /** Lost children whose packets must not leave in the clear. */
+  readonly blocks: Set<string>;
 }
 
 export interface PolicySurroundings {
@@ -66,6 +68,27 @@ export class PolicyTable {
     }
   }
 
+  /** A child is lost: its policies stay, and drop what they protected. To be called before `release`. */
+  block(connection: ConnectionConfig, child: ChildSa): void {
+    const name = trapName({ connection, child: child.config });
+    for (const entry of this.entries.values()) if (entry.users.includes(child)) entry.blocks.add(name);
+  }
+
+  /** The child is up again, or was taken down. */
+  unblock(connection: ConnectionConfig, child: ChildConfig): void {
+    const name = trapName({ connection, child });
+    for (const entry of [...this.entries.values()]) if (entry.blocks.delete(name)) this.dropUnused(entry);
+  }
+
+  /** Lets go of every trap and block. */
+  clear(): void {
+    for (const { connection, child } of this.trapped()) this.untrap(connection, child);
+    for (const entry of [...this.entries.values()]) {
+      entry.blocks.clear();
+      this.dropUnused(entry);
+    }
+  }
+
   /** Sends through this child from now on. */
   use(child: ChildSa): void {
     child.sending = true;
@@ -79,7 +102,7 @@ export class PolicyTable {
     }
   }
 
-  /** Sends through what was there before, traps, or forgets the policy. */
+  /** Sends through what was there before, traps, drops, or forgets the policy. */
   release(child: ChildSa): void {
     child.sending = false;
     for (const entry of [...this.entries.values()]) {
@@ -87,7 +110,7 @@ export class PolicyTable {
       if (at < 0) continue;
       entry.users.splice(at, 1);
       const next = entry.users.at(-1);
-      if (next !== undefined || entry.trap !== undefined) {
+      if (next !== undefined || entry.trap !== undefined || entry.blocks.size > 0) {
         if (at === entry.users.length)
           this.out.push({ type: 'set-policy-sa', key: entry.key, ...(next && { sa: next.keyOut }) });
       } else {
@@ -118,6 +141,7 @@ export class PolicyTable {
       prefixes: prefixesOf(selector.remote.addresses),
       users: child ? [child] : [],
       trap: undefined,
+      blocks: new Set(),
     };
     this.entries.set(name, entry);
     this.byKey.set(entry.key, entry);
@@ -134,7 +158,7 @@ export class PolicyTable {
   }
 
   private dropUnused(entry: Entry): void {
-    if (entry.users.length > 0 || entry.trap !== undefined) return;
+    if (entry.users.length > 0 || entry.trap !== undefined || entry.blocks.size > 0) return;
     for (const [name, candidate] of this.entries) if (candidate === entry) this.entries.delete(name);
     this.byKey.delete(entry.key);
     // The route goes last: until then packets end in the device, not in the clear.

@@ -34,6 +34,8 @@ interface Intent {
   readonly keep: Set<string>;
   /** Of those, what has a trap only so that nothing leaves in the clear while it is not up. */
   readonly held: Set<string>;
+  /** Children that the user took down, until they are up again. */
+  readonly released: Set<string>;
   readonly waiting: Waiting[];
 }
 
@@ -74,7 +76,10 @@ export class ConnectionManager {
     this.cx.timers.cancel(intent?.retry);
     this.fail(intent, undefined, 'ERR_RELOAD', 'the connection was changed or removed');
     this.intents.delete(connection.name);
-    for (const child of connection.children) this.cx.policies.untrap(connection, child);
+    for (const child of connection.children) {
+      this.cx.policies.untrap(connection, child);
+      this.cx.policies.unblock(connection, child);
+    }
   }
 
   /** A user wants that up. @throws EspalierError if there is nothing to do it with */
@@ -100,6 +105,8 @@ export class ConnectionManager {
     const intent = this.intent(connection);
     for (const child of children) {
       intent.keep.delete(child.name);
+      intent.released.add(child.name);
+      this.cx.policies.unblock(connection, child);
       if (intent.held.delete(child.name)) this.cx.policies.untrap(connection, child);
     }
     if (intent.keep.size === 0) this.cx.timers.cancel(intent.retry);
@@ -246,6 +253,8 @@ export class ConnectionManager {
 
   childUp(sa: IkeSa, child: ChildSa): void {
     const intent = this.intent(sa.connection);
+    intent.released.delete(child.config.name);
+    this.cx.policies.unblock(sa.connection, child.config);
     for (const waiting of intent.waiting) waiting.children.delete(child.config.name);
     this.settle(intent);
     this.finishReauthentication(sa);
@@ -272,7 +281,8 @@ export class ConnectionManager {
 
   /**
    * A child is about to go that nothing replaces: close_action or dpd_action say what follows. What is
-   * to come back is trapped before its policies go, so that no packet leaves in the clear.
+   * to come back is trapped before its policies go, so that no packet leaves in the clear; what was lost
+   * is blocked until it is up again, or the user takes it down.
    */
   childLeaving(sa: IkeSa, child: ChildSa, cause: Cause): void {
     if (this.stopping || cause === 'command' || cause === 'reload' || cause === 'stop') return;
@@ -284,6 +294,11 @@ export class ConnectionManager {
     if (isKept && action !== 'trap' && !this.cx.policies.isTrapped(sa.connection, config)) intent.held.add(config.name);
     if (isKept || action === 'trap') this.trap(sa.connection, config);
     if (isKept) this.retrySoon(sa.connection);
+    const isLost = cause === 'dead' || cause === 'expired' || cause === 'failed';
+    if (!isLost || isKept || intent.released.has(config.name) || !isSiteToSite(sa.connection, config)) return;
+    this.cx.policies.block(sa.connection, child);
+    const hint = `what it protected is dropped until it is up again, or "espalier down ${config.name}"`;
+    this.cx.log('warn', `child "${config.name}" is lost: ${hint}`, sa.connection.name);
   }
 
   /** Reconnects as soon as the present step is over: the SA may take more children down with it. */
@@ -310,7 +325,14 @@ export class ConnectionManager {
   private intent(connection: ConnectionConfig): Intent {
     const known = this.intents.get(connection.name);
     if (known !== undefined) return known;
-    const fresh: Intent = { tries: 0, retry: undefined, keep: new Set(), held: new Set(), waiting: [] };
+    const fresh: Intent = {
+      tries: 0,
+      retry: undefined,
+      keep: new Set(),
+      held: new Set(),
+      released: new Set(),
+      waiting: [],
+    };
     this.intents.set(connection.name, fresh);
     return fresh;
   }
@@ -333,3 +355,7 @@ export class ConnectionManager {
     }
   }
 }
+
+/** Peers from anywhere, and selectors that follow their addresses, come and go: nobody would lift what they left. */
+const isSiteToSite = (connection: ConnectionConfig, { remoteTs }: ChildConfig): boolean =>
+  peerAddress(connection) !== undefined && remoteTs.every(({ addresses }) => addresses !== undefined);

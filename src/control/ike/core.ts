@@ -230,7 +230,7 @@ export class IkeCore {
   private stop(request: number): void {
     this.stopRequests.push(request);
     this.cx.connections.stop();
-    for (const { connection, child } of this.cx.policies.trapped()) this.cx.policies.untrap(connection, child);
+    this.cx.policies.clear();
     for (const sa of this.cx.table.all()) this.cx.operations.deleteIke(sa, 'stop', 'the gateway stops');
   }
 
