@@ -9,12 +9,13 @@ import type { DataPlaneOptions, DeviceOptions, RunningDataPlane, SaHandle } from
 import { changedConnections, needsRestart, withoutRestart } from './control/config/compare.ts';
 import { problemText } from './control/config/error.ts';
 import { configFromObject, type LoadedConfig, loadConfig } from './control/config/load.ts';
-import type { Config } from './control/config/model.ts';
+import type { Config, ConnectionConfig } from './control/config/model.ts';
 import type { ConfigInput } from './control/config/schema.ts';
 import { ControlPlane, type Logger } from './control/control-plane.ts';
 import type { IkeEvent } from './control/ike/effects.ts';
 import { AddressMonitor } from './control/manage/address-monitor.ts';
 import type { Manageable, ReloadResult } from './control/manage/api.ts';
+import { HostNames, hasHostName } from './control/manage/host-names.ts';
 import { ManualEntries } from './control/manage/manual.ts';
 import { ControlServer } from './control/manage/server.ts';
 import type { GatewayStatus } from './control/manage/status.ts';
@@ -47,6 +48,18 @@ export interface GatewayEvents {
   event: [event: IkeEvent];
 }
 
+/** Milliseconds between two looks at the host names of connections that are down. */
+const NAME_INTERVAL = 60_000;
+
+interface Parts {
+  readonly file: string | undefined;
+  readonly config: Config;
+  readonly logger: Logger & { level?: string };
+  readonly dataPlane: RunningDataPlane;
+  readonly keyLog: KeyLog | undefined;
+  readonly names: HostNames;
+}
+
 const { version } = JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string };
 
 export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
@@ -55,11 +68,13 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
   readonly #dataPlane: RunningDataPlane;
   readonly #controlPlane: ControlPlane;
   readonly #manual: ManualEntries;
+  readonly #names: HostNames;
   readonly #started = Date.now();
   #config: Config;
   #metrics: (() => Promise<string>) | undefined;
   #server: ControlServer | undefined;
   #addresses: AddressMonitor | undefined;
+  #nameTimer: NodeJS.Timeout | undefined;
   #stopped: Promise<void> | undefined;
 
   /**
@@ -72,9 +87,11 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
     const logger = options.logger ?? createLogger({ level: loaded.config.control.logLevel });
     logWarnings(logger, file ?? 'configuration', loaded);
     const keyLog = openKeyLog(logger, loaded.config);
+    const names = new HostNames((name, reason) => logger.warn({ name }, `host name cannot be looked up: ${reason}`));
+    await names.refresh(loaded.config.connections);
     const dataPlane = await startDataPlane(dataPlaneOptions(loaded.config, options));
     try {
-      const gateway = new Gateway(file, loaded.config, logger, dataPlane, keyLog);
+      const gateway = new Gateway({ file, config: loaded.config, logger, dataPlane, keyLog, names });
       await gateway.#start(options);
       return gateway;
     } catch (error) {
@@ -83,22 +100,17 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
     }
   }
 
-  private constructor(
-    file: string | undefined,
-    config: Config,
-    logger: Logger & { level?: string },
-    dataPlane: RunningDataPlane,
-    keyLog: KeyLog | undefined,
-  ) {
+  private constructor({ file, config, logger, dataPlane, keyLog, names }: Parts) {
     super();
     this.#file = file;
     this.#config = config;
     this.#logger = logger;
     this.#dataPlane = dataPlane;
     this.#manual = new ManualEntries(dataPlane);
+    this.#names = names;
     this.#controlPlane = new ControlPlane({
       dataPlane,
-      config,
+      config: names.apply(config),
       logger,
       ...(keyLog && { onKeys: (keys) => keyLog.write(keys) }),
     });
@@ -119,6 +131,7 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
       });
     }
     this.#addresses = new AddressMonitor(device.name, (addresses) => this.#onAddresses(addresses));
+    this.#nameTimer = setInterval(() => void this.#refreshNames(), NAME_INTERVAL).unref();
     this.#controlPlane.start();
     for (const sentence of missing) this.#logger.warn({}, sentence);
     this.#logger.info({ device: device.name, mtu: device.mtu, workers, backend, kernel }, `espalier ${version} runs`);
@@ -152,7 +165,14 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
    * @throws EspalierError with the peer's or our own reason
    */
   async up(name: string): Promise<void> {
-    this.#mustKnow(name);
+    const connection = this.#mustKnow(name);
+    await this.#refreshNames(connection.name);
+    if (this.#names.isUnknown(connection)) {
+      throw new EspalierError(
+        'ERR_NO_ADDRESS',
+        `${connection.remoteAddrs.join(', ')} cannot be looked up; is the name right?`,
+      );
+    }
     await this.#controlPlane.initiate(name);
   }
 
@@ -178,11 +198,12 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
     logWarnings(this.#logger, this.#file ?? 'configuration', loaded);
     const before = this.#config;
     const after = withoutRestart(before, loaded.config);
+    await this.#names.refresh(this.#down(after.connections));
     this.#manual.apply(after);
     if (before.gateway.backend !== after.gateway.backend) await this.#dataPlane.setBackend(after.gateway.backend);
     if (before.control.logLevel !== after.control.logLevel) this.#logger.level = after.control.logLevel;
-    this.#controlPlane.reload(after);
     this.#config = after;
+    this.#controlPlane.reload(this.#names.apply(after));
     const result = { changed: changedConnections(before, after), restart: needsRestart(before, loaded.config) };
     this.#logger.info(result, 'configuration read again');
     return result;
@@ -214,6 +235,7 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
 
   async #stop(): Promise<void> {
     this.#addresses?.close();
+    clearInterval(this.#nameTimer);
     await this.#server?.close();
     await this.#controlPlane.stop();
     this.#manual.clear();
@@ -237,12 +259,29 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
     this.#logger.warn({ sa: name, reason }, `manual SA "${name}" ${outcome}`);
   }
 
-  #mustKnow(name: string): void {
-    const names = this.#config.connections.flatMap((connection) => [
-      connection.name,
-      ...connection.children.map((child) => child.name),
-    ]);
-    if (names.includes(name)) return;
+  /** Looks host names up again where their connection is down; where it is up, it stays where it is. */
+  async #refreshNames(only?: string): Promise<void> {
+    const wanted = this.#config.connections.filter(({ name }) => (only ?? name) === name);
+    const down = this.#down(wanted).filter(hasHostName);
+    if (down.length === 0) return;
+    await this.#names.refresh(down);
+    if (this.#stopped === undefined) this.#controlPlane.reload(this.#names.apply(this.#config));
+  }
+
+  /** @returns the connections without an IKE SA, whose names may mean something else by now */
+  #down(connections: readonly ConnectionConfig[]): ConnectionConfig[] {
+    const up = new Set(this.#controlPlane.status().map(({ connection }) => connection));
+    return connections.filter((connection) => !up.has(connection.name) || this.#names.isUnknown(connection));
+  }
+
+  /** @returns the connection, or that of the child, of that name */
+  #mustKnow(name: string): ConnectionConfig {
+    const namesOf = ({ name: own, children }: ConnectionConfig) => [own, ...children.map((child) => child.name)];
+    const { connections } = this.#config;
+    const connection =
+      connections.find((each) => each.name === name) ?? connections.find((each) => namesOf(each).includes(name));
+    if (connection) return connection;
+    const names = connections.flatMap(namesOf);
     const known = names.length > 0 ? `there are ${names.join(', ')}` : 'none is configured';
     throw new EspalierError('ERR_UNKNOWN_NAME', `there is no connection and no child "${name}"; ${known}`);
   }

@@ -95,7 +95,10 @@ export interface ConnectionConfig {
   readonly name: string;
   /** Addresses, prefixes or ranges; empty for any. The first plain address is the one to initiate from. */
   readonly localAddrs: readonly string[];
-  /** Empty for any, which can only respond. */
+  /**
+   * Empty for any, which can only respond. Host names stand here as the file has them; the core gets
+   * the addresses in their place (`manage/host-names.ts`).
+   */
   readonly remoteAddrs: readonly string[];
   readonly localPort: number;
   readonly remotePort: number;

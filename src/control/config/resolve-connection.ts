@@ -17,7 +17,7 @@ import type {
 } from './model.ts';
 import type { ChildValues, ConnectionValues, LocalValues, RemoteValues } from './schema.ts';
 import { parseSelector } from './selectors.ts';
-import { valueError } from './values.ts';
+import { isHostName, valueError } from './values.ts';
 
 /** swanctl: `over_time` and a child's `life_time` lie a tenth behind the rekey time. */
 const TENTH = 0.1;
@@ -44,7 +44,8 @@ export function resolveConnection(
     context.report(at('ppk'), 'needs a name that both sides know; give it in "ppk_id" (RFC 8784)');
   }
   const children = resolveChildren(context, at, values);
-  if (!values.remote_addrs.some(isAddress)) reportUnreachable(context, at, children);
+  if (!values.remote_addrs.some((entry) => isAddress(entry) || isHostName(entry)))
+    reportUnreachable(context, at, children);
   return {
     name,
     localAddrs: values.local_addrs,

@@ -22,6 +22,7 @@ import {
   oneOf,
   parsed,
   parseInteger,
+  peers,
   secret,
   size,
   text,
@@ -167,7 +168,7 @@ const child = section({
 export const connection = section({
   version: oneOf('0', '2').optional(),
   local_addrs: addresses.default([]),
-  remote_addrs: addresses.default([]),
+  remote_addrs: peers.default([]),
   local_port: port.optional(),
   remote_port: port.default(500),
   proposals: words.default(['default']),

@@ -135,12 +135,30 @@ export const size = parsed((value) => {
 /** A single address in canonical form. */
 export const address = parsed(canonicalAddress);
 
+const ANY_ADDRESS: readonly string[] = ['%any', '%any4', '%any6'];
+/** At least two labels, the last with a letter: `192.0.2.300` is an address with a mistake in it. */
+const HOST_NAME = /^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?\.?$/i;
+
+export const isHostName = (entry: string): boolean => HOST_NAME.test(entry);
+
+function addressOrRange(value: string): string {
+  const isRange = value.includes('-') || value.includes('/');
+  if (isRange) parseRange(value);
+  return isRange ? value.replaceAll(' ', '') : canonicalAddress(value);
+}
+
+const addressList = (parse: (value: string) => string) =>
+  listOf((value) => (ANY_ADDRESS.includes(value) ? undefined : parse(value))).transform((list) =>
+    list.includes(undefined) ? [] : list.filter((each) => each !== undefined),
+  );
+
 /** Addresses, prefixes and ranges; `%any` stands for all and leaves the list empty. */
-export const addresses = listOf((value) => {
-  if (value === '%any' || value === '%any4' || value === '%any6') return undefined;
-  const range = value.includes('-') || value.includes('/') ? parseRange(value) : undefined;
-  return range ? value.replaceAll(' ', '') : canonicalAddress(value);
-}).transform((list) => (list.includes(undefined) ? [] : list.filter((each) => each !== undefined)));
+export const addresses = addressList(addressOrRange);
+
+/** The same, and host names, in lower case. */
+export const peers = addressList((value) =>
+  isHostName(value) ? value.toLowerCase().replace(/\.$/, '') : addressOrRange(value),
+);
 
 /** `10.1.0.1/24`: an interface's address with its prefix length. */
 export const interfaceAddress = (value: string): string => {
