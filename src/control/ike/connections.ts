@@ -131,8 +131,8 @@ export class ConnectionManager {
       return;
     }
     const starting = this.cx.table
-      .all()
-      .find((sa) => sa.initiator && sa.state === 'CONNECTING' && sa.connection.name === connection.name);
+      .ofConnection(connection.name)
+      .find((sa) => sa.initiator && sa.state === 'CONNECTING');
     if (starting !== undefined) starting.wanted.push(...wanted);
     else this.initiate(connection, wanted);
   }
@@ -169,25 +169,23 @@ export class ConnectionManager {
 
   /** @returns the IKE SA of a connection that can make children */
   usable(connection: ConnectionConfig): IkeSa | undefined {
-    return this.cx.table.all().findLast((sa) => sa.connection.name === connection.name && isUsable(sa.state));
+    return this.cx.table.ofConnection(connection.name).findLast((sa) => isUsable(sa.state));
   }
 
   private installed(connection: ConnectionConfig, child: ChildConfig): ChildSa | undefined {
     return this.cx.table
-      .all()
-      .filter((sa) => sa.connection.name === connection.name)
+      .ofConnection(connection.name)
       .flatMap((sa) => [...sa.children.values()])
       .find((candidate) => candidate.config.name === child.name && isLive(candidate.state) && !candidate.replacedBy);
   }
 
   private isPending(connection: ConnectionConfig, child: ChildConfig): boolean {
     return this.cx.table
-      .all()
+      .ofConnection(connection.name)
       .some(
-        (sa) =>
-          sa.connection.name === connection.name &&
-          sa.state !== 'DESTROYING' &&
-          (sa.wanted.some(({ config }) => config.name === child.name) || sa.creating.has(child.name)),
+        ({ state, wanted, creating }) =>
+          state !== 'DESTROYING' &&
+          (wanted.some(({ config }) => config.name === child.name) || creating.has(child.name)),
       );
   }
 
@@ -195,14 +193,8 @@ export class ConnectionManager {
   isFirstContact(sa: IkeSa): boolean {
     if (sa.connection.unique === 'never' || sa.reauthenticates !== undefined) return false;
     return !this.cx.table
-      .all()
-      .some(
-        (other) =>
-          other !== sa &&
-          other.connection.name === sa.connection.name &&
-          other.establishedAt > 0 &&
-          other.state !== 'DESTROYING',
-      );
+      .ofConnection(sa.connection.name)
+      .some((other) => other !== sa && other.establishedAt > 0 && other.state !== 'DESTROYING');
   }
 
   ikeUp(sa: IkeSa): void {

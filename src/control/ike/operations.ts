@@ -26,6 +26,7 @@ export function operations(cx: Context): Operations {
       sa.wantedAtFirst = wanted;
       sa.reauthenticates = reauthenticates;
       cx.table.add(sa);
+      cx.table.file(sa);
       cx.log('info', `initiating to ${path.remote.address}`, connection.name);
       enqueue(cx, sa, new IkeInit());
       return sa;
@@ -48,7 +49,9 @@ export function operations(cx: Context): Operations {
     },
 
     reauthenticate(sa) {
-      const isUnderWay = cx.table.all().some((other) => other.reauthenticates === sa && other.state !== 'DESTROYING');
+      const isUnderWay = cx.table
+        .ofConnection(sa.connection.name)
+        .some((other) => other.reauthenticates === sa && other.state !== 'DESTROYING');
       if (!isUsable(sa.state) || isUnderWay) return;
       const live = [...sa.children.values()].filter((child) => isLive(child.state) && child.replacedBy === undefined);
       const configs = new Set(live.map(({ config }) => config));

@@ -27,6 +27,7 @@ export function becomeSuccessor(cx: Context, old: IkeSa, next: IkeSa): void {
   next.state = 'PASSIVE';
   next.predecessor = old;
   cx.table.add(next);
+  cx.table.file(next);
   cx.setTimer(next, 'passive', cx.now + REKEYED_LIFETIME, () =>
     destroy(cx, next, 'replaced', because('ERR_REKEYED', 'another SA took over, and the peer did not delete this one')),
   );

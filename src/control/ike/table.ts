@@ -1,10 +1,45 @@
-/** All IKE SAs by our SPI, and the half-open ones by the request that made them; counted and bounded. */
+/** All IKE SAs by our SPI, by connection and by peer, the half-open ones by the request that made them; bounded. */
 import type { IkeLimits } from '../config/model.ts';
+import { toHex } from '../wire/bytes.ts';
 import type { IkeSa } from './sa.ts';
+
+/** SAs under a name; a name without SAs takes no memory. */
+class Index {
+  private readonly sets = new Map<string, Set<IkeSa>>();
+  private readonly names = new Map<IkeSa, string>();
+
+  put(sa: IkeSa, name: string): void {
+    this.drop(sa);
+    this.names.set(sa, name);
+    const set = this.sets.get(name);
+    if (set === undefined) this.sets.set(name, new Set([sa]));
+    else set.add(sa);
+  }
+
+  drop(sa: IkeSa): void {
+    const name = this.names.get(sa);
+    if (name === undefined) return;
+    this.names.delete(sa);
+    const set = this.sets.get(name)!;
+    set.delete(sa);
+    if (set.size === 0) this.sets.delete(name);
+  }
+
+  /** In the order in which they came. */
+  of(name: string): IkeSa[] {
+    return [...(this.sets.get(name) ?? [])];
+  }
+}
+
+/** A peer as a connection knows it. */
+const peerName = ({ connection, remoteId }: IkeSa): string =>
+  `${connection.name} ${remoteId!.idType} ${toHex(remoteId!.data)}`;
 
 export class SaTable {
   private readonly bySpi = new Map<bigint, IkeSa>();
   private readonly byInit = new Map<string, IkeSa>();
+  private readonly byConnection = new Index();
+  private readonly byPeer = new Index();
   private readonly halfOpenOf = new Map<string, number>();
   private readonly halfOpenSas = new Map<IkeSa, string>();
 
@@ -24,7 +59,25 @@ export class SaTable {
   remove(sa: IkeSa): void {
     this.bySpi.delete(sa.spi);
     if (sa.initDigest !== undefined) this.byInit.delete(sa.initDigest);
+    this.byConnection.drop(sa);
+    this.byPeer.drop(sa);
     this.settle(sa);
+  }
+
+  /** Files an SA under its connection and its peer, as far as they are known. */
+  file(sa: IkeSa): void {
+    this.byConnection.put(sa, sa.connection.name);
+    if (sa.remoteId !== undefined) this.byPeer.put(sa, peerName(sa));
+  }
+
+  /** @returns the SAs of a connection, the oldest first; of the peer's own only those that have authenticated */
+  ofConnection(name: string): IkeSa[] {
+    return this.byConnection.of(name);
+  }
+
+  /** @returns the SAs between the same two sides as this one, itself included */
+  ofSamePeer(sa: IkeSa): IkeSa[] {
+    return this.byPeer.of(peerName(sa));
   }
 
   /** Counts a responder's SA whose peer has not authenticated. */

@@ -19,6 +19,7 @@ export function established(cx: Context, sa: IkeSa): void {
   sa.handshake = undefined;
   cx.clearTimer(sa, 'half-open');
   cx.table.settle(sa);
+  cx.table.file(sa);
   const connection = sa.connection.name;
   const nat = sa.udpEncapsulation
     ? `, NAT ${[sa.natLocal && 'here', sa.natRemote && 'there'].filter(Boolean).join(' and ')}`

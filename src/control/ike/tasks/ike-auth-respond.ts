@@ -15,7 +15,6 @@ import { announceChild, installChild } from '../../child/install.ts';
 import { deriveChildKeys } from '../../child/keymat.ts';
 import { answerChild } from '../../child/negotiation.ts';
 import type { IkeKeys } from '../../crypto/keys.ts';
-import { equalBytes } from '../../wire/bytes.ts';
 import { NOTIFY, notifyName } from '../../wire/iana.ts';
 import { find, findAll, findNotify } from '../../wire/message.ts';
 import type { AuthPayload } from '../../wire/payloads/auth.ts';
@@ -166,15 +165,8 @@ function firstChild(
 }
 
 /** @returns other IKE SAs between the same two identities */
-function findRivals(cx: Context, sa: IkeSa): IkeSa[] {
-  const same = (other: IkeSa): boolean =>
-    other !== sa &&
-    isUsable(other.state) &&
-    other.connection.name === sa.connection.name &&
-    other.remoteId?.idType === sa.remoteId!.idType &&
-    equalBytes(other.remoteId.data, sa.remoteId!.data);
-  return cx.table.all().filter(same);
-}
+const findRivals = (cx: Context, sa: IkeSa): IkeSa[] =>
+  cx.table.ofSamePeer(sa).filter((other) => other !== sa && isUsable(other.state));
 
 /** RFC 7296 §2.4: the peer has lost all state, so there is nobody to send a Delete to. */
 function forget(cx: Context, rivals: readonly IkeSa[]): void {
