@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { parseHeader } from '../../src/control/wire/header.ts';
 import { type Datagram, type Network, type Node, pair, type Sides } from './network.ts';
 
 function established(sides?: Sides) {
@@ -125,6 +126,27 @@ describe('a child SA is rekeyed', () => {
     network.pass(20_000);
     expectOneChild(network, left, right);
     expect(left.trace.filter((line) => line.includes('TEMPORARY_FAILURE')).length).toBeGreaterThan(0);
+  });
+
+  test('only once the peer is known to have it, when that began the making of it', () => {
+    const { network, left, right } = established();
+    network.startTraffic();
+    network.pass(100);
+    // The answer is lost: the left side does not know of the new child that the right one then rekeys.
+    const isAnswer = ({ data }: Datagram) => parseHeader(data).response;
+    network.tamper = (datagram, from) => (from === right && isAnswer(datagram) ? undefined : datagram);
+    network.command(left, 'rekey', 'net');
+    network.pass(100);
+    const request = network.command(right, 'rekey', 'net');
+    network.pass(100);
+    network.tamper = (datagram) => datagram;
+    network.pass(20_000);
+    expect(right.completed.has(request)).toBe(true);
+    expect(right.completed.get(request)).toBeUndefined();
+    expect(network.lost).toEqual([]);
+    expect([left, right].flatMap(({ trace }) => trace.filter((line) => /NOT_FOUND|TEMPORARY/.test(line)))).toEqual([]);
+    expect(right.events.filter(({ type }) => type === 'child-rekeyed').length).toBe(2);
+    expectOneChild(network, left, right);
   });
 
   test('or made anew, if the peer has lost it', () => {

@@ -11,7 +11,7 @@ import { stringify } from 'yaml';
 import { Espalier, type Sections } from '../../bench/peers/espalier.ts';
 import { StrongSwan, type StrongSwanOptions } from '../../bench/peers/strongswan.ts';
 import type { ChildSaStatus, IkeSaStatus } from '../../src/control/manage/status.ts';
-import { ADDRESSES, Bed, NETWORKS, uniqueName } from '../../src/demo/bed.ts';
+import { ADDRESSES, Bed, NETWORKS, type Place, uniqueName } from '../../src/demo/bed.ts';
 import { ping } from './hosts.ts';
 
 export const SECRET = 'correct horse battery staple';
@@ -91,10 +91,10 @@ function mapValues<T, R>(record: Readonly<Record<string, T>>, change: (value: T)
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
 }
 
-/** Retransmits soon: what a test loses on purpose is not to cost it seconds. */
+/** Retransmits soon and forgets soon: what a test loses on purpose is not to cost it seconds. */
 export const IMPATIENT: { readonly sections: Sections; readonly strongswan: StrongSwanOptions } = {
   sections: { control: '  retransmit_timeout: 0.5\n  retransmit_tries: 4' },
-  strongswan: { charon: 'retransmit_timeout = 0.5\n  retransmit_tries = 4' },
+  strongswan: { charon: 'retransmit_timeout = 0.5\n  retransmit_tries = 4\n  delete_rekeyed_delay = 1' },
 };
 
 export interface PairOptions {
@@ -108,14 +108,15 @@ export class Pair {
   readonly bed: Bed;
   readonly espalier: Espalier;
   readonly strongswan: StrongSwan;
+  readonly #peerAt: Place;
 
   constructor({ strongswan = {}, espalierAt = 'gatewayA' }: PairOptions = {}) {
     this.bed = Bed.create(uniqueName('st'));
     // A router reports the multicast groups it joins (RFC 3810) on the TUN too, where no policy lets that out.
     this.bed.sysctl(espalierAt, 'net.ipv6.conf.all.forwarding', '0');
     this.espalier = new Espalier(this.bed, espalierAt, join(this.directory, 'espalier'));
-    const other = espalierAt === 'gatewayA' ? 'gatewayB' : 'gatewayA';
-    this.strongswan = new StrongSwan(this.bed, other, join(this.directory, 'strongswan'), strongswan);
+    this.#peerAt = espalierAt === 'gatewayA' ? 'gatewayB' : 'gatewayA';
+    this.strongswan = new StrongSwan(this.bed, this.#peerAt, join(this.directory, 'strongswan'), strongswan);
   }
 
   async remove(): Promise<void> {
@@ -167,6 +168,24 @@ export class Pair {
       else Object.assign(last, { spiOut: traffic[2], packetsOut: Number(traffic[3]) });
     }
     return sas;
+  }
+
+  /** Packets that the peer's system has counted as lost: at its UDP socket, or at charon's TUN. */
+  peersDrops(): number {
+    const read = (file: string) => this.bed.run(this.#peerAt, 'cat', file);
+    const [names, values] = read('/proc/net/snmp')
+      .split('\n')
+      .filter((line) => line.startsWith('Udp:'))
+      .map((line) => line.split(' '));
+    const udp = Number(values![names!.indexOf('InErrors')]);
+    const tun =
+      read('/proc/net/dev')
+        .match(/ipsec0:(.*)/)?.[1]
+        ?.trim()
+        .split(/\s+/)
+        .map(Number) ?? [];
+    // Received and sent, each: bytes packets errs drop …
+    return udp + [2, 3, 10, 11].reduce((sum, column) => sum + (tun[column] ?? 0), 0);
   }
 
   /** Both hosts reach each other, every time. */

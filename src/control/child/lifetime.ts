@@ -3,7 +3,7 @@ import type { Context } from '../ike/context.ts';
 import { isInstalled, isLive } from '../ike/states.ts';
 import type { ChildSa } from './child-sa.ts';
 
-/** While the outbound SA of a rekey's responder waits, the inbound one is looked at so often. */
+/** While a rekey's responder waits for a sign that the peer has the new SA, it looks for one so often. */
 const CONFIRM_INTERVAL = 1_000;
 /** Longer than a peer's Delete is retransmitted. */
 const RETIRED_LIFETIME = 240_000;
@@ -29,7 +29,10 @@ export function scheduleChild(cx: Context, child: ChildSa): void {
 
 /** A limit of time, bytes or packets says: rekey. */
 export function softExpire(cx: Context, child: ChildSa): void {
-  if (isLive(child.state) && child.replacedBy === undefined) cx.operations.rekeyChild(child.owner, child);
+  if (!isLive(child.state) || child.replacedBy !== undefined) return;
+  // A peer that still waits for the answer that made it would not know which child we speak of.
+  if (!child.sending) cx.setTimer(child, 'rekey', cx.now + CONFIRM_INTERVAL, () => softExpire(cx, child));
+  else cx.operations.rekeyChild(child.owner, child);
 }
 
 /** A limit is reached that must not be passed: the SA goes, and its policies with it or to a trap. */
