@@ -50,7 +50,7 @@ const STREAM_REST: usize = 48;
 export const STREAM_SIZE: u32 = 288;
 
 /** SETs that go through the rounds together, at most. */
-const SETS: i32 = 8;
+const SETS: i32 = 6;
 
 // Scratch. First what `startCounter` notes: u32 each.
 const KEYS: usize = 0;

@@ -63,10 +63,10 @@ export function mixesKeys(encr: u32, integ: u32): bool {
   return (encr == ENCR_NONE && !isGmac(integ)) || encr == ENCR_NULL || encr == ENCR_CHACHA20_POLY1305;
 }
 
-/** Does the cipher profit from a list sorted by length, short packets first? */
+/** Does the cipher profit from a list sorted by length? Those do whose lanes wait for each other. */
 @inline
 export function wantsOrder(encr: u32): bool {
-  return encr != ENCR_NONE && encr != ENCR_NULL;
+  return encr == ENCR_AES_CBC || isCcm(encr);
 }
 
 /** Can the cipher process this packet at all? */

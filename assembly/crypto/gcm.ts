@@ -43,7 +43,7 @@ const GMAC_ESP: Mode = 1;
 const GMAC_AH: Mode = 2;
 
 /** Packets in work at a time. */
-const CHUNK: i32 = 32;
+const CHUNK: i32 = 16;
 const FIRST_COUNTER: u32 = 2;
 
 // Scratch, behind aes-counter's.
@@ -131,24 +131,19 @@ function runChunk(
 
 /** GHASH of a packet's AAD, ciphertext and lengths. */
 function hashPacket(mode: Mode, packet: usize, tables: usize, scratch: usize): v128 {
+  if (mode != GCM) return hashJoined(mode, packet, tables, scratch);
   const hash = scratch + HASH;
-  hashStart(hash);
-  if (mode != GCM) {
-    hashLengths(hash, tables, hashJoined(mode, packet, tables, scratch), 0);
-  } else {
-    const aadLength = load<u32>(packet, PACKET_AAD_LENGTH);
-    const length = load<u32>(packet, PACKET_LENGTH);
-    hashPadded(hash, tables, load<u32>(packet, PACKET_AAD), aadLength);
-    hashPadded(hash, tables, load<u32>(packet, PACKET_PAYLOAD), length);
-    hashLengths(hash, tables, aadLength, length);
-  }
-  return hashFlush(hash, tables);
+  const aadLength = load<u32>(packet, PACKET_AAD_LENGTH);
+  const length = load<u32>(packet, PACKET_LENGTH);
+  let to = hashStart(hash);
+  to = hashPadded(hash, tables, to, load<u32>(packet, PACKET_AAD), aadLength);
+  to = hashPadded(hash, tables, to, load<u32>(packet, PACKET_PAYLOAD), length);
+  return hashFlush(hash, tables, hashBlock(hash, tables, to, bitLengths(aadLength, length)));
 }
 
 @inline
-function hashLengths(hash: usize, tables: usize, aadLength: u32, length: u32): void {
-  const lengths = i64x2.replace_lane(i64x2.splat(bswap<u64>(<u64>aadLength << 3)), 1, bswap<u64>(<u64>length << 3));
-  hashBlock(hash, tables, lengths);
+function bitLengths(aadLength: u32, length: u32): v128 {
+  return i64x2.replace_lane(i64x2.splat(bswap<u64>(<u64>aadLength << 3)), 1, bswap<u64>(<u64>length << 3));
 }
 
 /**
@@ -156,17 +151,15 @@ function hashLengths(hash: usize, tables: usize, aadLength: u32, length: u32): v
  *
  *     AAD        | IV (ESP) | PAYLOAD                  | SEQ_HI (AH, ESN)
  *     in place | JOINT       | in place         | JOINT
- *
- * @returns its length
  */
-function hashJoined(mode: Mode, packet: usize, tables: usize, scratch: usize): u32 {
+function hashJoined(mode: Mode, packet: usize, tables: usize, scratch: usize): v128 {
   const hash = scratch + HASH;
   const joint = scratch + JOINT;
   const aadLength = load<u32>(packet, PACKET_AAD_LENGTH);
   let length = load<u32>(packet, PACKET_LENGTH);
   let total = aadLength + length;
   let at: usize = load<u32>(packet, PACKET_AAD);
-  hashPadded(hash, tables, at, aadLength & ~15);
+  let to = hashPadded(hash, tables, hashStart(hash), at, aadLength & ~15);
   let joined = aadLength & 15;
   memory.copy(joint, at + (aadLength & ~15), joined);
   if (mode == GMAC_ESP) {
@@ -182,8 +175,8 @@ function hashJoined(mode: Mode, packet: usize, tables: usize, scratch: usize): u
   length -= borrowed;
   // Either JOINT is whole blocks now, or there is no payload left.
   if (length > 0) {
-    hashPadded(hash, tables, joint, joined);
-    hashPadded(hash, tables, at, length & ~15);
+    to = hashPadded(hash, tables, to, joint, joined);
+    to = hashPadded(hash, tables, to, at, length & ~15);
     joined = length & 15;
     memory.copy(joint, at + (length & ~15), joined);
   }
@@ -192,6 +185,6 @@ function hashJoined(mode: Mode, packet: usize, tables: usize, scratch: usize): u
     joined += 4;
     total += 4;
   }
-  hashPadded(hash, tables, joint, joined);
-  return total;
+  to = hashPadded(hash, tables, to, joint, joined);
+  return hashFlush(hash, tables, hashBlock(hash, tables, to, bitLengths(total, 0)));
 }

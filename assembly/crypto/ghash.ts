@@ -31,16 +31,16 @@ const POWER_SIZE: u32 = 512;
 export const GHASH_TABLES_SIZE: u32 = GHASH_BLOCKS * POWER_SIZE;
 
 /**
- * HASH, one message in work: its blocks wait as nibbles until there are GHASH_BLOCKS of them.
+ * HASH, one message in work: its blocks wait as nibbles until there are GHASH_BLOCKS of them. Functions
+ * take and return the address where the next block goes.
  *
  *      0     16    32                         512   528
- *     +-----+-----+-----+------- ··· ---+-----+-----+------+
- *     | low | high| low |               | high| Y   | FILL |      FILL: u32, bytes of nibbles that wait
- *     +-----+-----+-----+------- ··· ---+-----+-----+------+
+ *     +-----+-----+-----+------- ··· ---+-----+-----+
+ *     | low | high| low |               | high| Y   |
+ *     +-----+-----+-----+------- ··· ---+-----+-----+
  *     | block 0   | block 1             |     |
  */
 const HASH_Y: usize = 32 * GHASH_BLOCKS;
-const HASH_FILL: usize = HASH_Y + 16;
 /** Bytes of HASH, a multiple of 64. */
 export const HASH_SIZE: usize = 576;
 
@@ -48,10 +48,7 @@ export const HASH_SIZE: usize = 576;
 export function expandHashKey(tables: usize, h: v128, hash: usize): void {
   expandPower(tables, h);
   for (let n: u32 = 1; n < GHASH_BLOCKS; n++) {
-    // Y = Y·H
-    hashStart(hash);
-    hashBlock(hash, tables, h);
-    h = hashFlush(hash, tables);
+    h = hashFlush(hash, tables, hashBlock(hash, tables, hashStart(hash), h));
     expandPower(tables + n * POWER_SIZE, h);
   }
   memory.fill(hash, 0, HASH_SIZE);
@@ -99,50 +96,47 @@ function timesX(p: v128): v128 {
 }
 
 /** Begins a message. */
-export function hashStart(hash: usize): void {
+@inline
+export function hashStart(hash: usize): usize {
   v128.store(hash, i64x2.splat(0), HASH_Y);
-  store<u32>(hash, 0, HASH_FILL);
+  return hash;
 }
 
 /** Adds `length` bytes, zero-padded to whole blocks. */
-export function hashPadded(hash: usize, tables: usize, data: usize, length: u32): void {
+export function hashPadded(hash: usize, tables: usize, to: usize, data: usize, length: u32): usize {
   const mask = v128.load(NIBBLE_MASK);
-  let left = length >> 4;
-  while (left > 0) {
-    const at = hash + load<u32>(hash, HASH_FILL);
-    const blocks = min<u32>(left, (<u32>(hash + HASH_Y) - <u32>at) >> 5);
-    const end = at + (blocks << 5);
-    for (let to = at; to < end; to += 32, data += 16) {
-      const block = v128.load(data);
-      v128.store(to, v128.and(block, mask));
-      v128.store(to, v128.and(i16x8.shr_u(block, 4), mask), 16);
+  for (let end = data + (length & ~15); data < end; data += 16) {
+    const block = v128.load(data);
+    v128.store(to, v128.and(block, mask));
+    v128.store(to, v128.and(i16x8.shr_u(block, 4), mask), 16);
+    to += 32;
+    if (to == hash + HASH_Y) {
+      hashFlush(hash, tables, to);
+      to = hash;
     }
-    left -= blocks;
-    store<u32>(hash, <u32>(end - hash), HASH_FILL);
-    if (end == hash + HASH_Y) hashFlush(hash, tables);
   }
-  if (length & 15) hashBlock(hash, tables, loadPartial(data, length & 15));
+  return length & 15 ? hashBlock(hash, tables, to, loadPartial(data, length & 15)) : to;
 }
 
 /** Adds one block. */
-export function hashBlock(hash: usize, tables: usize, block: v128): void {
-  const fill: usize = load<u32>(hash, HASH_FILL);
-  v128.store(hash + fill, lowNibbles(block));
-  v128.store(hash + fill, highNibbles(block), 16);
-  store<u32>(hash, <u32>fill + 32, HASH_FILL);
-  if (fill + 32 == HASH_Y) hashFlush(hash, tables);
+@inline
+export function hashBlock(hash: usize, tables: usize, to: usize, block: v128): usize {
+  v128.store(to, lowNibbles(block));
+  v128.store(to, highNibbles(block), 16);
+  to += 32;
+  if (to != hash + HASH_Y) return to;
+  hashFlush(hash, tables, to);
+  return hash;
 }
 
-/** Takes in the blocks that wait. @returns Y */
-export function hashFlush(hash: usize, tables: usize): v128 {
-  const fill = load<u32>(hash, HASH_FILL);
-  if (fill == 0) return v128.load(hash, HASH_Y);
+/** Takes in the blocks that wait before `to`. @returns Y */
+export function hashFlush(hash: usize, tables: usize, to: usize): v128 {
   const y = v128.load(hash, HASH_Y);
+  if (to == hash) return y;
   v128.store(hash, v128.xor(v128.load(hash), lowNibbles(y)));
   v128.store(hash, v128.xor(v128.load(hash, 16), highNibbles(y)), 16);
-  const sum = hashNibbles(tables, hash, fill >> 5);
+  const sum = hashNibbles(tables, hash, <u32>(to - hash) >> 5);
   v128.store(hash, sum, HASH_Y);
-  store<u32>(hash, 0, HASH_FILL);
   return sum;
 }
 

@@ -1,0 +1,12 @@
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { describe, it } from 'vitest';
+
+const script = (name: string) => fileURLToPath(new URL(`../../scripts/${name}.mjs`, import.meta.url));
+
+describe('generated source', () => {
+  it.each(['generate-aes-tables', 'generate-chacha-rounds'])('is what %s prints', (name) => {
+    // Fails with the script's own message and a status that is not 0.
+    execFileSync(process.execPath, [script(name), '--check'], { stdio: 'pipe' });
+  });
+});
