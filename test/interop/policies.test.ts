@@ -1,0 +1,109 @@
+/** What leaves a gateway, and how, as an observer on the way to its peer sees it. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { ADDRESSES } from '../../src/demo/bed.ts';
+import { GatewayPair, type PairOptions, until } from './gateway-pair.ts';
+import { ping, transfer } from './hosts.ts';
+import { WireWatch } from './wire-watch.ts';
+
+const [HOST_B, HOST_B6] = ADDRESSES.hostB;
+const IMPATIENT = ['retransmit_timeout: 0.2', 'retransmit_base: 1', 'retransmit_tries: 3'];
+
+let pair: GatewayPair | undefined;
+afterEach(() => pair?.remove());
+
+/** Gateways that would route everything to each other, if nothing kept them from it. */
+async function start(options: PairOptions = {}): Promise<GatewayPair> {
+  pair = new GatewayPair({ control: IMPATIENT, ...options });
+  for (const [gateway, side] of [
+    ['gatewayA', 'wanB'],
+    ['gatewayB', 'wanA'],
+  ] as const) {
+    pair.bed.run(gateway, 'ip', 'route', 'add', 'default', 'via', ADDRESSES[side][0]);
+    pair.bed.run(gateway, 'ip', '-6', 'route', 'add', 'default', 'via', ADDRESSES[side][1]);
+  }
+  return pair.start();
+}
+
+const pings = async ({ bed }: GatewayPair, count = 3) => {
+  const answered = async (address: string) => (await ping(bed, 'hostA', address, 56, count, 10)).received;
+  return [await answered(HOST_B), await answered(HOST_B6)];
+};
+
+describe('when an SA is lost, nothing leaves in the clear', () => {
+  it.each([
+    ['and it is not to come back', []],
+    ['while it is trapped', ['dpd_action: trap']],
+    ['while it is brought up again', ['dpd_action: restart']],
+  ])('%s', async (_, child) => {
+    const { a, b, bed } = await start({ connection: ['dpd_delay: 1'], child });
+    a.cli('up', 'net');
+    const watch = await WireWatch.start(bed);
+    expect(await pings(pair!)).toEqual([3, 3]);
+    await b.stop(true);
+    expect(await pings(pair!, 1)).toEqual([0, 0]);
+    await until('the SA is lost', () => a.status().ikeSas.every(({ children }) => children.length === 0));
+    expect(await pings(pair!, 2)).toEqual([0, 0]);
+    const { clear, esp } = await watch.stop();
+    expect(clear).toEqual({});
+    expect(esp).toBeGreaterThanOrEqual(6);
+    expect(a.log).toMatch(/did not answer/);
+  });
+
+  it('until the user takes it down', async () => {
+    const { a, b, bed } = await start({ connection: ['dpd_delay: 1'] });
+    a.cli('up', 'net');
+    await b.stop(true);
+    await until('the SA is lost', () => a.status().ikeSas.length === 0);
+    a.cli('down', 'net');
+    const watch = await WireWatch.start(bed);
+    await pings(pair!, 1);
+    expect(Object.keys((await watch.stop()).clear)).toContain('10.1.0.2 > 10.2.0.2 protocol 1');
+  });
+});
+
+describe('policies of the configuration', () => {
+  it('discard what they name, before children protect the rest', async () => {
+    const sections =
+      'policies:\n  quiet: {direction: out, action: discard, local_ts: "10.1.0.0/24[icmp]", remote_ts: "0.0.0.0/0[icmp]"}\n';
+    const { a, bed } = await start({ sections });
+    a.cli('up', 'net');
+    const watch = await WireWatch.start(bed);
+    expect(await pings(pair!)).toEqual([0, 3]);
+    const { sent, received } = await transfer(bed, 'hostA', 'hostB', HOST_B, 1_000_000);
+    expect(received.sha256).toBe(sent.sha256);
+    expect((await watch.stop()).clear).toEqual({});
+    const { policies, drops } = a.status();
+    expect(policies).toMatchObject([{ name: 'quiet', action: 'discard' }]);
+    expect(drops).toMatchObject({ XfrmOutPolBlock: 3 });
+  });
+
+  it('let pass what they name, and nothing else', async () => {
+    const sections =
+      'policies:\n  open: {action: bypass, local_ts: "10.1.0.0/24[icmp]", remote_ts: "10.2.0.0/24[icmp]"}\n';
+    const { a, bed } = await start({ sections });
+    a.cli('up', 'net');
+    const watch = await WireWatch.start(bed);
+    expect(await pings(pair!)).toEqual([3, 3]);
+    const { sent, received } = await transfer(bed, 'hostA', 'hostB', HOST_B, 1_000_000);
+    expect(received.sha256).toBe(sent.sha256);
+    const { clear } = await watch.stop();
+    // The answers come through the tunnel: the peer has no such policy.
+    expect(clear).toEqual({ '10.1.0.2 > 10.2.0.2 protocol 1': 3 });
+    expect(a.status().policies).toContainEqual(expect.objectContaining({ name: 'open', direction: 'out', packets: 3 }));
+  });
+});
+
+describe('a trapped child', () => {
+  it.each([
+    ['IPv4', HOST_B],
+    ['IPv6', HOST_B6],
+  ])('is brought up by its first packet, which arrives: %s', async (_, address) => {
+    const { a, bed } = await start({ child: ['start_action: trap'] });
+    expect(a.status()).toMatchObject({ ikeSas: [], trapped: [{ name: 'net' }] });
+    const watch = await WireWatch.start(bed);
+    expect(await ping(bed, 'hostA', address, 56, 1)).toMatchObject({ sent: 1, received: 1 });
+    expect(await ping(bed, 'hostA', address, 1300, 5)).toMatchObject({ received: 5 });
+    expect((await watch.stop()).clear).toEqual({});
+    expect(a.status().ikeSas).toMatchObject([{ state: 'ESTABLISHED', children: [{ name: 'net' }] }]);
+  });
+});
