@@ -318,3 +318,40 @@ describe('the window', () => {
     for (const node of [left, right]) expect(node.sas.size).toBe(6);
   });
 });
+
+describe('a peer that offers more than one child takes', () => {
+  test('is told that it may ask for the rest (RFC 7296 §2.9)', () => {
+    const { left, right } = established({
+      leftChild: { local_ts: ['0.0.0.0/0'], remote_ts: ['0.0.0.0/0'] },
+      rightChildren: { more: { local_ts: ['172.16.0.0/12'], remote_ts: ['10.1.0.0/16'] } },
+    });
+    expect(left.trace[3]).toMatch(/TSr, N\(ADDITIONAL_TS_POSSIBLE\)\}$/);
+    expect(right.installed('in')[0]!.name).toBe('net');
+  });
+});
+
+describe('limits in bytes and packets', () => {
+  test('go to the data plane with jitter taken off, and hard ones as they are', () => {
+    const limits = {
+      rekey_bytes: 1_000_000,
+      rand_bytes: 1_000,
+      life_bytes: 2_000_000,
+      rekey_packets: 500,
+      rand_packets: 0,
+    };
+    const { left } = established({ leftChild: limits });
+    const { lifetime } = left.installed('out')[0]!;
+    expect(lifetime!.softBytes).toBeGreaterThanOrEqual(999_000);
+    expect(lifetime!.softBytes).toBeLessThanOrEqual(1_000_000);
+    expect(lifetime).toMatchObject({ hardBytes: 2_000_000, softPackets: 500 });
+  });
+
+  test('that are hard end the child on both sides', () => {
+    const { network, left, right } = established({ leftChild: { life_packets: 100 } });
+    const [key] = [...left.sas].find(([, { direction }]) => direction === 'out')!;
+    network.feed(left, { type: 'expire', sa: key, kind: 'hard', reason: 'packets' });
+    network.settle();
+    expect(left.sas.size + right.sas.size).toBe(0);
+    expect(left.log).toContainEqual(expect.stringContaining('its limit of packets is reached'));
+  });
+});

@@ -13,7 +13,7 @@ import { isLive } from '../ike/states.ts';
 import { formatSelector } from '../wire/payloads/ts.ts';
 import { type ChildAgreement, ChildSa } from './child-sa.ts';
 import { saParameters } from './keymat.ts';
-import { scheduleChild } from './lifetime.ts';
+import { scheduleChild, softLimits } from './lifetime.ts';
 
 /** Packets of an old SA may be on their way for so long after its deletion was agreed. */
 const GRACE = 5_000;
@@ -40,12 +40,13 @@ export function installChild(cx: Context, sa: IkeSa, installation: Installation)
     initiator,
     cx.now,
   );
+  const soft = softLimits(cx, config);
   const [ours, theirs] = initiator ? [keys.initiator, keys.responder] : [keys.responder, keys.initiator];
   for (const [direction, key, material] of [
     ['in', child.keyIn, theirs],
     ['out', child.keyOut, ours],
   ] as const) {
-    const parameters = saParameters(sa, child, direction, material);
+    const parameters = saParameters(sa, child, direction, material, soft);
     if (cx.parts.exportKeys) {
       const copy = { encryption: material.encryption.slice(), integrity: material.integrity.slice() };
       cx.push({ type: 'keys', keys: { kind: 'child', parameters: { ...parameters, keys: copy } } });

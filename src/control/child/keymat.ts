@@ -52,11 +52,22 @@ export function deriveChildKeys(prf: Prf, d: Uint8Array, suite: CipherSuite, inp
   return childKeys(material, lengths.encryption, lengths.integrity);
 }
 
+/** Bytes and packets after which a child is rekeyed, jitter taken off already. */
+export interface SoftLimits {
+  readonly softBytes: number | undefined;
+  readonly softPackets: number | undefined;
+}
+
 /** @returns the SA of one direction, as the data plane takes it */
-export function saParameters(sa: IkeSa, child: ChildSa, direction: Direction, keys: SaKeys): SaParameters {
+export function saParameters(
+  sa: IkeSa,
+  child: ChildSa,
+  direction: Direction,
+  keys: SaKeys,
+  soft: SoftLimits,
+): SaParameters {
   const { agreement, config } = child;
-  const softBytes = config.rekeyBytes > 0 ? config.rekeyBytes : undefined;
-  const softPackets = config.rekeyPackets > 0 ? config.rekeyPackets : undefined;
+  const { softBytes, softPackets } = soft;
   return {
     direction,
     protocol: agreement.protocol,

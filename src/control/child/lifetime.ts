@@ -1,7 +1,9 @@
 /** When a child SA is rekeyed, and when it ends whatever happened (RFC 7296 §2.8). */
+import type { ChildConfig } from '../config/model.ts';
 import type { Context } from '../ike/context.ts';
 import { isInstalled, isLive } from '../ike/states.ts';
 import type { ChildSa } from './child-sa.ts';
+import type { SoftLimits } from './keymat.ts';
 
 /** While a rekey's responder waits for a sign that the peer has the new SA, it looks for one so often. */
 const CONFIRM_INTERVAL = 1_000;
@@ -12,6 +14,16 @@ const RETIRED_LIFETIME = 240_000;
 export function jittered(cx: Context, seconds: number, randSeconds: number): number {
   const rand = Math.min(randSeconds, seconds) * 1000;
   return seconds * 1000 - cx.randomBelow(rand + 1);
+}
+
+/** @returns the limits in bytes and packets at which to rekey, with the same jitter (RFC 7296 §2.8) */
+export function softLimits(cx: Context, config: ChildConfig): SoftLimits {
+  const limit = (value: number, rand: number) =>
+    value === 0 ? undefined : Math.max(1, value - cx.randomBelow(Math.min(value, rand) + 1));
+  return {
+    softBytes: limit(config.rekeyBytes, config.randBytes),
+    softPackets: limit(config.rekeyPackets, config.randPackets),
+  };
 }
 
 /** Sets the timers of a fresh child. */

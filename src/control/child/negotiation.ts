@@ -204,6 +204,8 @@ export function answerChild(
       { kind: 'TSr', selectors: agreement.local, unknownTypes: [] },
     ];
     if (mode === 'transport') answer.push(notification(NOTIFY.USE_TRANSPORT_MODE));
+    // RFC 7296 §2.9: what another child here would have taken can be asked for again.
+    if (candidates.length > 1) answer.push(notification(NOTIFY.ADDITIONAL_TS_POSSIBLE));
     return { config, agreement, transforms, payloads: answer };
   }
   throw new Failure('ERR_NO_PROPOSAL_CHOSEN', refusal, NOTIFY.NO_PROPOSAL_CHOSEN);

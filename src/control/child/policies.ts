@@ -10,7 +10,7 @@ import type { Effect, PolicyKey } from '../ike/effects.ts';
 import type { Selector } from '../wire/payloads/ts.ts';
 import type { ChildSa } from './child-sa.ts';
 import { pairs } from './narrowing.ts';
-import { prefixesOf } from './routes.ts';
+import { freeBits, prefixesOf } from './routes.ts';
 
 /** What a trapped packet brings up. */
 export interface Trap {
@@ -147,7 +147,7 @@ export class PolicyTable {
     this.byKey.set(entry.key, entry);
     const parameters = {
       direction: 'out',
-      priority: config.priority,
+      priority: config.priority + breadth(selector),
       action: 'protect',
       selector,
       name: config.name,
@@ -181,6 +181,16 @@ export class PolicyTable {
     this.routes.delete(prefix);
     if (this.out.installRoutes()) this.out.push({ type: 'remove-route', prefix });
   }
+}
+
+/** Added to a child's priority, so that of two children the one with the narrower selectors is looked up first. */
+const MAX_BREADTH = 98;
+
+/** @returns 0 for one host and protocol to 99 for everything */
+function breadth({ protocol, local, remote }: TrafficSelector): number {
+  const width = local.addresses.from.includes(':') ? 128 : 32;
+  const free = freeBits(local.addresses) + freeBits(remote.addresses);
+  return Math.round((free * MAX_BREADTH) / (2 * width)) + (protocol === 0 ? 1 : 0);
 }
 
 const trapName = ({ connection, child }: Pick<Trap, 'connection' | 'child'>): string =>

@@ -78,7 +78,10 @@ export interface ChildConfig {
   readonly tfcPadding: number;
   readonly copyDf: boolean;
   readonly copyDscp: boolean;
-  /** Lower is looked up first; children have 1000 and the file's policies 100 unless they say otherwise. */
+  /**
+   * Lower is looked up first; children have 1000 and the file's policies 100 unless they say otherwise.
+   * Wide selectors add up to 99, so that among children of one priority the narrower is found first.
+   */
   readonly priority: number;
 }
 

@@ -103,7 +103,8 @@ export function seal(
     trace(cx, sa, 'sent', { exchange, response, messageId, payloads, encrypted: false });
     return { datagrams: [buildMessage(header, payloads)], plaintext: new Uint8Array(), firstPayload: 0 };
   }
-  const limit = sa.peer.fragmentation ? cx.limits.fragmentSize : undefined;
+  const cuts = sa.peer.fragmentation && sa.connection.fragmentation !== 'accept';
+  const limit = cuts ? cx.limits.fragmentSize : undefined;
   const ipv6 = sa.remote.address.includes(':');
   const sealed = sealAll(header, payloads, sa.protection!.outbound, limit, ipv6);
   const fragments = sealed.datagrams.length;

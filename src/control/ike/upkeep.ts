@@ -2,6 +2,7 @@
 import { jittered } from '../child/lifetime.ts';
 import { formatProposal } from '../proposals/keywords.ts';
 import { PROTOCOL } from '../wire/iana.ts';
+import { peerAddress } from './choose.ts';
 import type { Context } from './context.ts';
 import { because, destroy } from './lifecycle.ts';
 import type { IkeSa } from './sa.ts';
@@ -56,7 +57,8 @@ function rekeyNow(cx: Context, sa: IkeSa): void {
 /** Counts from the last authentication: rekeying does not renew it (RFC 7296 §2.8.3). */
 export function scheduleReauthentication(cx: Context, sa: IkeSa): void {
   const { reauthTime, randTime } = sa.connection;
-  if (reauthTime === 0) return;
+  // A peer that called from an address of its own has to do it itself.
+  if (reauthTime === 0 || (!sa.initiator && peerAddress(sa.connection) === undefined)) return;
   sa.reauthAt ??= sa.authenticatedAt + jittered(cx, reauthTime, randTime);
   cx.setTimer(sa, 'reauth', Math.max(sa.reauthAt, cx.now), () => {
     if (isUsable(sa.state)) cx.operations.reauthenticate(sa);

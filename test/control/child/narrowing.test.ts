@@ -9,7 +9,9 @@ import {
   pairs,
   withoutRedundant,
 } from '../../../src/control/child/narrowing.ts';
+import { PolicyTable } from '../../../src/control/child/policies.ts';
 import { prefixesOf } from '../../../src/control/child/routes.ts';
+import type { ChildConfig, ConnectionConfig } from '../../../src/control/config/model.ts';
 import { parseRange } from '../../../src/control/wire/address.ts';
 import { formatSelector, type Selector } from '../../../src/control/wire/payloads/ts.ts';
 
@@ -107,5 +109,27 @@ describe('routes', () => {
     ['10.0.0.1-10.0.0.6', ['10.0.0.1/32', '10.0.0.2/31', '10.0.0.4/31', '10.0.0.6/32']],
   ])('%s are the prefixes that cover it exactly', (range, prefixes) => {
     expect(prefixesOf(parseRange(range))).toEqual(prefixes);
+  });
+});
+
+describe('policies', () => {
+  test('of narrower selectors are looked up first, among children of one priority', () => {
+    const priorities = ['10.1.2.3', '10.1.2.0/24', '10.1.0.0/16', '0.0.0.0/0'].map((range) => {
+      let found = -1;
+      const table = new PolicyTable({
+        push: (effect) => {
+          if (effect.type === 'install-policy') found = effect.parameters.priority;
+        },
+        nextId: () => 1,
+        installRoutes: () => false,
+      });
+      const child = { name: 'net', priority: 1000 } as ChildConfig;
+      const connection = { name: 'gw' } as ConnectionConfig;
+      table.trap({ connection, child, local: [selector('10.9.0.0/16')], remote: [selector(range)] });
+      return found;
+    });
+    expect(priorities).toEqual([...priorities].sort((a, b) => a - b));
+    expect(new Set(priorities).size).toBe(4);
+    expect(Math.max(...priorities)).toBeLessThan(1100);
   });
 });
