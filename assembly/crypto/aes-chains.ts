@@ -12,9 +12,12 @@
  *     +-------+--------+-------+-------+-------+-------+----------------------+--------+--------+
  */
 import { encryptSets, SET_SIZE, SLICED_SIZE, sliceBlocks } from "./aes-lanes";
+import { encryptRow, ROW_KEYS_SIZE, rowKeys } from "./aes-row";
 
 /** Chains that go side by side, at most. */
 export const CHAINS: i32 = 32;
+/** As few as this go one after the other instead: a SET takes its time whether its lanes are full or not. */
+const FEW_CHAINS: i32 = 3;
 
 /** u32: the next block, and how far the one after is: 16, or 0 for a chain that is done. */
 const CHAIN_AT: usize = 0;
@@ -34,8 +37,9 @@ const CHAIN_SIZE: u32 = 144;
 
 // Scratch: SETs, whose rows are the chains' last blocks, then CHAINs.
 const CHAINS_AT: usize = 2 * SET_SIZE;
+const ROW_KEYS: usize = CHAINS_AT + CHAINS * CHAIN_SIZE;
 /** Bytes of scratch taken by this file, a multiple of 64. */
-export const CHAINS_SCRATCH_SIZE: usize = CHAINS_AT + CHAINS * CHAIN_SIZE;
+export const CHAINS_SCRATCH_SIZE: usize = ROW_KEYS + ROW_KEYS_SIZE;
 
 /** @returns the address of the CHAIN in that lane */
 @inline
@@ -65,8 +69,9 @@ export function addRun(chain: usize, at: usize, blocks: u32): void {
  * @param encrypt write each block where it was read
  */
 export function runChains(lanes: i32, encrypt: bool, keys: usize, rounds: i32, scratch: usize): void {
-  const sets = (lanes + 15) >> 4;
   for (let lane = 0; lane < lanes; lane++) nextRun(scratch, lane);
+  if (lanes <= FEW_CHAINS) return runFew(lanes, encrypt, keys, rounds, scratch);
+  const sets = (lanes + 15) >> 4;
   while (true) {
     const steps = shortestRun(lanes, scratch);
     if (steps == 0) return;
@@ -93,6 +98,26 @@ export function runChains(lanes: i32, encrypt: bool, keys: usize, rounds: i32, s
       const left = load<u32>(chain, CHAIN_LEFT) - steps;
       store<u32>(chain, left, CHAIN_LEFT);
       if (left == 0) nextRun(scratch, lane);
+    }
+  }
+}
+
+/** Runs each chain to its end before the next. */
+function runFew(lanes: i32, encrypt: bool, keys: usize, rounds: i32, scratch: usize): void {
+  const rows = scratch + ROW_KEYS;
+  rowKeys(keys, rounds, rows);
+  for (let lane = 0; lane < lanes; lane++) {
+    const chain = chainAt(scratch, lane);
+    let block = v128.load(rowAt(scratch, lane));
+    while (load<u32>(chain, CHAIN_STRIDE) != 0) {
+      const from: usize = load<u32>(chain, CHAIN_AT);
+      const end = from + (load<u32>(chain, CHAIN_LEFT) << 4);
+      for (let at = from; at < end; at += 16) {
+        block = encryptRow(rows, rounds, v128.xor(block, v128.load(at)));
+        if (encrypt) v128.store(at, block);
+      }
+      v128.store(rowAt(scratch, lane), block);
+      nextRun(scratch, lane);
     }
   }
 }
