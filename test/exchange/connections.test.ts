@@ -221,6 +221,26 @@ describe('connections of one gateway', () => {
     expect(gateway.core.status(network.now)).toMatchObject([{ id, connection: 'bob', state: 'ESTABLISHED' }]);
     expect(alice.core.status(network.now)).toEqual([]);
   });
+
+  test('a reload begins anew, and as it is written now, what is to be up and changed', () => {
+    const network = new Network();
+    const gateway = network.add('gateway', server);
+    const before = client('bob', LEFT, '10.2.0.0/16');
+    const bob = network.add('bob', before);
+    network.addresses.set(RIGHT, gateway).set(LEFT, bob);
+    network.command(bob, 'initiate', 'gw');
+    network.settle();
+    const { gw } = before.connections;
+    const net = { ...gw.children.net, start_action: 'start' as const, life_time: 7200, rekey_time: 7000 };
+    const changed = { connections: { gw: { ...gw, children: { net } } } };
+    network.feed(bob, { type: 'reload', config: configFromObject(changed).config });
+    network.pass(1_000);
+    const [sa, ...others] = bob.core.status(network.now);
+    expect(others).toEqual([]);
+    expect(sa).toMatchObject({ state: 'ESTABLISHED', children: [{ state: 'INSTALLED' }] });
+    expect(sa!.children[0]!.lifeSeconds).toBeGreaterThan(7000);
+    expect(bob.trace.filter((line) => line.startsWith('sent IKE_AUTH') && line.includes('SAi2')).length).toBe(2);
+  });
 });
 
 describe('transport mode', () => {

@@ -93,8 +93,8 @@ function mapValues<T, R>(record: Readonly<Record<string, T>>, change: (value: T)
 
 /** Retransmits soon and forgets soon: what a test loses on purpose is not to cost it seconds. */
 export const IMPATIENT: { readonly sections: Sections; readonly strongswan: StrongSwanOptions } = {
-  sections: { control: '  retransmit_timeout: 0.5\n  retransmit_tries: 4' },
-  strongswan: { charon: 'retransmit_timeout = 0.5\n  retransmit_tries = 4\n  delete_rekeyed_delay = 1' },
+  sections: { control: '  retransmit_timeout: 0.5\n  retransmit_tries: 3' },
+  strongswan: { charon: 'retransmit_timeout = 0.5\n  retransmit_tries = 3\n  delete_rekeyed_delay = 1' },
 };
 
 export interface PairOptions {

@@ -175,6 +175,7 @@ export class ConnectionManager {
   private installed(connection: ConnectionConfig, child: ChildConfig): ChildSa | undefined {
     return this.cx.table
       .ofConnection(connection.name)
+      .filter(({ state }) => state !== 'DELETING')
       .flatMap((sa) => [...sa.children.values()])
       .find((candidate) => candidate.config.name === child.name && isLive(candidate.state) && !candidate.replacedBy);
   }
@@ -184,6 +185,7 @@ export class ConnectionManager {
       .ofConnection(connection.name)
       .some(
         ({ state, wanted, creating }) =>
+          state !== 'DELETING' &&
           state !== 'DESTROYING' &&
           (wanted.some(({ config }) => config.name === child.name) || creating.has(child.name)),
       );
@@ -307,9 +309,12 @@ export class ConnectionManager {
     intent.retry = this.cx.timers.set(this.cx.now + pause, () => this.bringUpKept(connection));
   }
 
-  private bringUpKept(connection: ConnectionConfig): void {
-    const intent = this.intent(connection);
+  /** @param before as it was when that was decided: the configuration may have been read again meanwhile */
+  private bringUpKept(before: ConnectionConfig): void {
+    const intent = this.intent(before);
     intent.retry = undefined;
+    const connection = this.cx.config.connections.find(({ name }) => name === before.name);
+    if (connection === undefined) return;
     const kept = connection.children.filter(({ name }) => intent.keep.has(name));
     if (peerAddress(connection) !== undefined && kept.length > 0) this.want(connection, kept);
   }
