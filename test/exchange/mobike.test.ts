@@ -83,6 +83,49 @@ describe('MOBIKE (RFC 4555)', () => {
   });
 });
 
+describe('a peer with several addresses', () => {
+  const SECOND = '198.51.100.2';
+
+  test('is found at another one when the first no longer answers (RFC 4555 §3.10)', () => {
+    const { network, left, right } = pair({
+      left: { mobike: true, dpd_delay: 10 },
+      right: { mobike: true, local_addrs: [] },
+      rightGateway: { listen: [RIGHT, SECOND] },
+    });
+    network.addresses.set(SECOND, right);
+    network.command(left, 'initiate', 'right');
+    network.settle();
+    expect(left.trace[3]).toContain('N(ADDITIONAL_IP4_ADDRESS)');
+    network.command(right, 'rekey', 'left');
+    network.settle();
+    network.addresses.delete(RIGHT);
+    network.pass(60_000);
+    expect(left.core.status(network.now)[0]!.remote.address).toBe(SECOND);
+    for (const sa of left.sas.values()) expect(sa.remote.address).toBe(SECOND);
+    for (const sa of right.sas.values()) expect(sa.local.address).toBe(SECOND);
+  });
+});
+
+describe('over IPv6', () => {
+  test('the exchanges are the same', () => {
+    const [a, b] = ['2001:db8::a', '2001:db8::b'];
+    const { network, left, right } = pair({
+      left: { local_addrs: [a], remote_addrs: [b], encap: true },
+      right: { local_addrs: [b], remote_addrs: [a] },
+      control: { fragment_size: 600 },
+    });
+    network.addresses.set(a, left).set(b, right);
+    network.command(left, 'initiate', 'right');
+    network.settle();
+    network.command(right, 'rekey', 'left');
+    network.pass(6_000);
+    expect(left.core.status(network.now)).toMatchObject([
+      { remote: { address: b, port: 4500 }, children: [{ encapsulation: 'udp' }] },
+    ]);
+    expect(right.sas.size).toBe(2);
+  });
+});
+
 describe('NAT rebinding without MOBIKE (RFC 7296 §2.23)', () => {
   test('an authentic message from the new mapping moves the peer', () => {
     const { network, left, right } = pair({ left: { dpd_delay: 10 }, right: { remote_addrs: [] } });

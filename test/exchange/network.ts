@@ -253,6 +253,8 @@ export interface Sides {
   readonly leftChildren?: Readonly<Record<string, Child>>;
   readonly rightChildren?: Readonly<Record<string, Child>>;
   readonly control?: ConfigInput['control'];
+  readonly leftGateway?: ConfigInput['gateway'];
+  readonly rightGateway?: ConfigInput['gateway'];
   readonly options?: NodeOptions;
 }
 
@@ -265,6 +267,7 @@ export function pair(sides: Sides = {}): { network: Network; left: Node; right: 
   const proposals = ['aes128gcm16-prfsha256-x25519'];
   const side = (here: string, there: string, own: 'left' | 'right', peer: 'left' | 'right'): ConfigInput => ({
     ...(sides.control && { control: sides.control }),
+    ...(sides[`${own}Gateway`] && { gateway: sides[`${own}Gateway`] }),
     connections: {
       [peer]: {
         local_addrs: [here],

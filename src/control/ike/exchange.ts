@@ -2,6 +2,7 @@
  * Our side of exchanges: operations wait for the window, their requests are sent and sent again with
  * growing pauses until the response comes (RFC 7296 §2.1, §2.4). The only place that retransmits.
  */
+import type { Endpoint } from '../../contract.ts';
 import { EspalierError } from '../../errors.ts';
 import { EXCHANGE, exchangeName } from '../wire/iana.ts';
 import { buildMessage } from '../wire/message.ts';
@@ -55,7 +56,7 @@ function begin(cx: Context, sa: IkeSa, task: Task): void {
 }
 
 function sendRecord(cx: Context, sa: IkeSa, record: Outstanding): void {
-  send(cx, sa, record.datagrams);
+  send(cx, sa, record.datagrams, pathOf(sa, record.tries));
   const { retransmitTimeout, retransmitBase } = cx.limits;
   const pause = retransmitTimeout * retransmitBase ** record.tries * 1000;
   record.timer = cx.timers.set(cx.now + pause, () => onSilence(cx, sa, record));
@@ -80,11 +81,20 @@ export function resend(cx: Context, sa: IkeSa): void {
   for (const record of sa.window.outstanding.values()) send(cx, sa, record.datagrams);
 }
 
-/** Sends datagrams on the SA's present path. */
-export function send(cx: Context, sa: IkeSa, datagrams: readonly Uint8Array[]): void {
+/** Every second try, once it looks bad, goes to one of the peer's other addresses (RFC 4555 §3.10). */
+function pathOf({ remote, originator, peer, peerAddresses }: IkeSa, tries: number): Endpoint {
+  if (!originator || !peer.mobike || tries < 2 || tries % 2 !== 0) return remote;
+  const family = remote.address.includes(':');
+  const others = peerAddresses.filter((address) => address !== remote.address && address.includes(':') === family);
+  const address = others[(tries / 2 - 1) % others.length];
+  return address === undefined ? remote : { ...remote, address };
+}
+
+/** Sends datagrams on the SA's present path, or to another address of the peer's. */
+export function send(cx: Context, sa: IkeSa, datagrams: readonly Uint8Array[], remote: Endpoint = sa.remote): void {
   sa.lastSent = cx.now;
   for (const data of datagrams) {
-    cx.push({ type: 'send', datagram: { local: sa.local, remote: sa.remote, data } });
+    cx.push({ type: 'send', datagram: { local: sa.local, remote, data } });
   }
 }
 

@@ -33,7 +33,7 @@ import { holdInitError } from './tasks/ike-init.ts';
 import { respondInit } from './tasks/ike-init-respond.ts';
 import { respondIntermediate } from './tasks/ike-intermediate.ts';
 import { respondInformational } from './tasks/informational.ts';
-import { movePath } from './tasks/mobike.ts';
+import { followAnswer, movePath } from './tasks/mobike.ts';
 
 const RESPONDERS: Readonly<Record<number, Responder>> = {
   [EXCHANGE.IKE_INTERMEDIATE]: respondIntermediate,
@@ -258,6 +258,7 @@ function receiveResponse(cx: Context, datagram: IkeDatagram, sa: IkeSa, message:
   sa.lastReceived = cx.now;
   sa.arrivedAt = { local: datagram.local, remote: datagram.remote };
   followNat(cx, datagram, sa);
+  followAnswer(cx, sa);
   try {
     const received = authentic.parse();
     trace(cx, sa, 'received', { exchange, response: true, messageId, payloads: received.payloads, encrypted: true });

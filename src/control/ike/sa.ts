@@ -136,6 +136,8 @@ export class IkeSa {
   reauthenticates: IkeSa | undefined;
   /** Digest of the IKE_SA_INIT request that made it, for the table. */
   initDigest: string | undefined;
+  /** MOBIKE: did we begin the first SA of the series of rekeyed ones? Then the path is ours to choose (RFC 4555 §2.2). */
+  originator: boolean;
   /** MOBIKE: hash of our address as the peer last saw it. */
   natMapping: string | undefined;
   /** MOBIKE: the peer's other addresses. */
@@ -153,6 +155,7 @@ export class IkeSa {
   ) {
     this.id = id;
     this.initiator = initiator;
+    this.originator = initiator;
     this.spiI = spis.spiI;
     this.spiR = spis.spiR;
     this.connection = connection;

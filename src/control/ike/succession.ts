@@ -19,6 +19,7 @@ export function becomeSuccessor(cx: Context, old: IkeSa, next: IkeSa): void {
   next.localId = old.localId;
   next.remoteId = old.remoteId;
   next.peerAddresses = old.peerAddresses;
+  next.originator = old.originator;
   next.authenticatedAt = old.authenticatedAt;
   next.reauthAt = old.reauthAt;
   next.reauthenticates = old.reauthenticates;

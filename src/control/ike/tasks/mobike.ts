@@ -81,7 +81,8 @@ export class UpdateAddresses implements Task {
       return 'done';
     }
     // Moved again meanwhile: the answer speaks of a path that is no more.
-    if (this.path?.local.address !== sa.local.address) return 'again';
+    const { local, remote } = this.path!;
+    if (local.address !== sa.local.address || remote.address !== sa.remote.address) return 'again';
     const nat = findNat(cx.crypto, sa, payloads, sa.local, sa.remote);
     if (nat.supported) {
       sa.natLocal = nat.local || sa.connection.encap;
@@ -118,7 +119,7 @@ class ReturnRoutability implements Task {
 
 /** This host's addresses changed: an SA whose own is gone goes on from another one. */
 export function updateAddresses(cx: Context, sa: IkeSa, addresses: readonly string[]): void {
-  if (!sa.initiator || !sa.peer.mobike || !isUsable(sa.state) || addresses.includes(sa.local.address)) return;
+  if (!sa.originator || !sa.peer.mobike || !isUsable(sa.state) || addresses.includes(sa.local.address)) return;
   const family = sa.remote.address.includes(':');
   const nearest = cx.environment.sourceAddress(sa.remote.address);
   const address = addresses.find((each) => each === nearest) ?? addresses.find((each) => each.includes(':') === family);
@@ -126,6 +127,18 @@ export function updateAddresses(cx: Context, sa: IkeSa, addresses: readonly stri
   sa.local = { ...sa.local, address };
   // RFC 4555 §3.5: what is under way goes out again, from the new address, before anything else.
   resend(cx, sa);
+  enqueue(cx, sa, new UpdateAddresses());
+}
+
+/**
+ * The answer to something that was sent to another address of the peer's, as nothing came back from
+ * the usual one (RFC 4555 §3.10): that is where the SA goes.
+ */
+export function followAnswer(cx: Context, sa: IkeSa): void {
+  const { address } = sa.arrivedAt.remote;
+  if (!sa.originator || !sa.peer.mobike || address === sa.remote.address || !sa.peerAddresses.includes(address)) return;
+  sa.peerAddresses = [...sa.peerAddresses.filter((other) => other !== address), sa.remote.address];
+  sa.remote = { ...sa.remote, address };
   enqueue(cx, sa, new UpdateAddresses());
 }
 
@@ -146,7 +159,7 @@ export function respondMobike(cx: Context, sa: IkeSa, { message, payloads }: Rec
 
 function respondUpdate(cx: Context, sa: IkeSa, { payloads }: Received, echo: readonly Payload[]): Answer {
   // RFC 4555 §3.1: only the original initiator decides.
-  if (sa.initiator) return { payloads: [notification(NOTIFY.UNACCEPTABLE_ADDRESSES)] };
+  if (sa.originator) return { payloads: [notification(NOTIFY.UNACCEPTABLE_ADDRESSES)] };
   const { local, remote } = sa.arrivedAt;
   const nat = findNat(cx.crypto, sa, payloads, local, remote);
   if (nat.supported) {
@@ -163,14 +176,14 @@ function respondUpdate(cx: Context, sa: IkeSa, { payloads }: Received, echo: rea
 
 /** @returns what a liveness check of ours asks with, where a NAT may have changed our mapping (RFC 4555 §3.8) */
 export function natProbe(cx: Context, sa: IkeSa): NotifyPayload[] {
-  if (!sa.initiator || !sa.peer.mobike || !sa.natLocal) return [];
+  if (!sa.originator || !sa.peer.mobike || !sa.natLocal) return [];
   return natDetection(cx.crypto, sa, sa.local, sa.remote, sa.connection.encap);
 }
 
 /** The answer to `natProbe`: another address than last time means that the peer has to be told. */
 export function noteNatProbe(cx: Context, sa: IkeSa, payloads: readonly Payload[]): void {
   const seen = findNotify(payloads, NOTIFY.NAT_DETECTION_DESTINATION_IP);
-  if (seen === undefined || !sa.initiator || !sa.peer.mobike) return;
+  if (seen === undefined || !sa.originator || !sa.peer.mobike) return;
   const mapping = toHex(seen.data);
   const isChanged = sa.natMapping !== undefined && sa.natMapping !== mapping;
   sa.natMapping = mapping;
