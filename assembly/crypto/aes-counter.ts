@@ -268,6 +268,7 @@ function addRest(stream: usize, first: u32, blocks: u32, lanes: i32, scratch: us
 }
 
 /** One more lane, whose keystream block will go to `target`. @returns lanes in use */
+@inline
 function addLane(stream: usize, counter: u32, target: usize, lanes: i32, scratch: usize): i32 {
   const lane = lanes & 15;
   v128.store(scratch + ROWS + (lane << 4), v128.load(stream));

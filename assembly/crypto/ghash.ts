@@ -103,6 +103,7 @@ export function hashStart(hash: usize): usize {
 }
 
 /** Adds `length` bytes, zero-padded to whole blocks. */
+@inline
 export function hashPadded(hash: usize, tables: usize, to: usize, data: usize, length: u32): usize {
   const mask = v128.load(NIBBLE_MASK);
   for (let end = data + (length & ~15); data < end; data += 16) {
