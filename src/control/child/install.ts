@@ -9,7 +9,6 @@ import type { ChildKeys } from '../crypto/keys.ts';
 import type { Context } from '../ike/context.ts';
 import type { Cause } from '../ike/failure.ts';
 import type { IkeSa } from '../ike/sa.ts';
-import { isLive } from '../ike/states.ts';
 import { formatSelector } from '../wire/payloads/ts.ts';
 import { type ChildAgreement, ChildSa } from './child-sa.ts';
 import { saParameters } from './keymat.ts';
@@ -76,6 +75,13 @@ export function announceChild(cx: Context, child: ChildSa): void {
   cx.connections.childUp(sa, child);
 }
 
+/** Tells everyone that `heir` stands for what `child` was: nothing goes up or down. */
+export function announceHeir(cx: Context, child: ChildSa, heir: ChildSa): void {
+  const connection = heir.owner.connection.name;
+  cx.log('info', `child ${child.text} was rekeyed: ${heir.text}`, connection);
+  cx.event({ type: 'child-rekeyed', connection, child: heir.config.name, id: child.id, replacedBy: heir.id });
+}
+
 /** Stops sending through a child and takes its outbound SA out; what is still under way can arrive. */
 function stopSending(cx: Context, child: ChildSa): void {
   cx.policies.release(child);
@@ -92,7 +98,7 @@ export function removeChild(cx: Context, child: ChildSa, cause: Cause, reason: s
   const replaced = cause === 'replaced';
   const successor = child.replacedBy;
   // The peer has let go of the old one, so it is ready for the new one.
-  if (successor !== undefined && isLive(successor.state) && !successor.sending) cx.policies.use(successor);
+  if (successor !== undefined && successor.state !== 'DELETED' && !successor.sending) cx.policies.use(successor);
   child.state = 'DELETED';
   cx.clearTimers(child);
   child.owner.children.delete(child.id);

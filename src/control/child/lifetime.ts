@@ -58,6 +58,7 @@ export function hardExpire(cx: Context, child: ChildSa, reason: string): void {
 export function retire(cx: Context, child: ChildSa, successor: ChildSa): void {
   child.replacedBy = successor;
   cx.clearTimer(child, 'rekey');
+  if (child.state === 'DELETED') return;
   if (isLive(child.state)) child.state = 'REKEYED';
   const expireAt = Math.min(child.expireAt ?? Infinity, cx.now + RETIRED_LIFETIME);
   cx.setTimer(child, 'expire', expireAt, () =>

@@ -4,6 +4,7 @@
  */
 import { EspalierError } from '../../errors.ts';
 import type { ChildSa } from '../child/child-sa.ts';
+import { announceHeir } from '../child/install.ts';
 import { intersect } from '../child/narrowing.ts';
 import { ownSelectors } from '../child/negotiation.ts';
 import type { ChildConfig, ClosingAction, ConnectionConfig } from '../config/model.ts';
@@ -268,7 +269,9 @@ export class ConnectionManager {
     sa.reauthenticates = undefined;
     for (const before of old.children.values()) {
       const after = [...sa.children.values()].find(({ config }) => config.name === before.config.name);
-      if (after !== undefined && before.replacedBy === undefined) before.replacedBy = after;
+      if (after === undefined || before.replacedBy !== undefined) continue;
+      before.replacedBy = after;
+      announceHeir(this.cx, before, after);
     }
     this.cx.operations.deleteIke(old, 'replaced', 'it was reauthenticated');
   }
@@ -314,9 +317,14 @@ export class ConnectionManager {
     const intent = this.intent(before);
     intent.retry = undefined;
     const connection = this.cx.config.connections.find(({ name }) => name === before.name);
-    if (connection === undefined) return;
-    const kept = connection.children.filter(({ name }) => intent.keep.has(name));
-    if (peerAddress(connection) !== undefined && kept.length > 0) this.want(connection, kept);
+    if (connection === undefined || peerAddress(connection) === undefined) return;
+    const missing = connection.children.filter(
+      (child) => intent.keep.has(child.name) && this.installed(connection, child) === undefined,
+    );
+    if (missing.length === 0) return;
+    this.want(connection, missing);
+    // What is being made already may come to nothing, so it is looked after once more.
+    if (intent.retry === undefined && !this.stopping) this.retryLater(connection);
   }
 
   private intent(connection: ConnectionConfig): Intent {

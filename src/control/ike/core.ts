@@ -141,7 +141,7 @@ export class IkeCore {
     mapping: ({ sa, remote }) => {
       const owner = this.cx.children.get(sa)?.owner;
       // Only a peer behind a NAT moves without a word of its own (RFC 7296 §2.23).
-      if (owner === undefined || !owner.natRemote || owner.natLocal) return;
+      if (!owner?.followsPeer) return;
       movePath(this.cx, owner, owner.local, remote);
     },
     'install-failed': ({ sa, reason }) => {

@@ -333,7 +333,7 @@ function followNat(cx: Context, { local, remote }: IkeDatagram, sa: IkeSa): void
   const floated = local.port !== sa.local.port || local.address !== sa.local.address;
   if (!moved && !floated) return;
   const inHandshake = sa.state === 'CONNECTING' && !sa.initiator;
-  const follows = inHandshake || (sa.natRemote && !sa.natLocal && !sa.peer.mobike);
+  const follows = inHandshake || (sa.followsPeer && !sa.peer.mobike);
   if (!follows) return;
   movePath(cx, sa, local, remote);
 }

@@ -184,6 +184,14 @@ export class IkeSa {
     return this.natLocal || this.natRemote;
   }
 
+  /**
+   * A peer behind a NAT is where its last authentic packet came from; who is behind one itself does not
+   * follow, for anybody could lead it astray (RFC 7296 §2.23). With `encap` we only pretend to be.
+   */
+  get followsPeer(): boolean {
+    return this.natRemote && (!this.natLocal || this.connection.encap);
+  }
+
   /** Overwrites every key; the SA can then only repeat its last answers. */
   wipe(): void {
     if (this.keys !== undefined) wipeIkeKeys(this.keys);

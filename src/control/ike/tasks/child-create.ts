@@ -6,7 +6,7 @@
  *              or HDR, SK {N(INVALID_KE_PAYLOAD) | N(NO_PROPOSAL_CHOSEN) | N(TS_UNACCEPTABLE) | …}
  */
 import type { ChildSa } from '../../child/child-sa.ts';
-import { announceChild } from '../../child/install.ts';
+import { announceChild, announceHeir } from '../../child/install.ts';
 import { retire } from '../../child/lifetime.ts';
 import { NOTIFY } from '../../wire/iana.ts';
 import type { Payload } from '../../wire/payloads/index.ts';
@@ -102,6 +102,7 @@ function dropDuplicate(cx: Context, sa: IkeSa, child: ChildSa, isOurs: boolean):
   cx.policies.use(winner);
   if (!loser.madeByUs) return;
   retire(cx, loser, winner);
+  announceHeir(cx, loser, winner);
   enqueue(cx, sa, new DeleteChild(loser, 'replaced', 'both sides made it'));
 }
 

@@ -156,7 +156,7 @@ export abstract class ChildExchange implements Task {
     const protocol = protocolOf(payloads);
     this.asked = undefined;
     this.release(cx, sa);
-    enqueue(cx, sa, new DeleteUnwanted(protocol, spiIn));
+    enqueue(cx, sa, new DeleteUnwanted(this.subject, protocol, spiIn));
     this.refused(cx, sa, failure);
   }
 

@@ -15,7 +15,7 @@
  * nonces is deleted by its initiator, the old one by the other (§2.8.1).
  */
 import { type ChildSa, spiText } from '../../child/child-sa.ts';
-import { removeChild } from '../../child/install.ts';
+import { announceHeir, removeChild } from '../../child/install.ts';
 import { retire, sendWhenConfirmed } from '../../child/lifetime.ts';
 import { Writer } from '../../wire/bytes.ts';
 import { NOTIFY, notifyName, PROTOCOL } from '../../wire/iana.ts';
@@ -110,9 +110,7 @@ export class ChildRekey extends ChildExchange {
 /** `child` takes over from `old`: nobody is told that anything went down. */
 function replace(cx: Context, old: ChildSa, child: ChildSa): void {
   retire(cx, old, child);
-  const connection = child.owner.connection.name;
-  cx.log('info', `child ${old.text} was rekeyed: ${child.text}`, connection);
-  cx.event({ type: 'child-rekeyed', connection, child: child.config.name, id: old.id, replacedBy: child.id });
+  announceHeir(cx, old, child);
   cx.connections.childUp(child.owner, child);
 }
 
@@ -124,6 +122,8 @@ function resolveCollision(cx: Context, sa: IkeSa, old: ChildSa, ours: ChildSa, t
   const oursLoses = Buffer.compare(ours.lowestNonce, theirs.lowestNonce) < 0;
   const [winner, loser] = oursLoses ? [theirs, ours] : [ours, theirs];
   cx.log('debug', `both sides rekeyed child ${old.text}: ${winner.text} stays, ${loser.text} goes`, sa.connection.name);
+  // Until now the one that was made first stood for the old one.
+  if (old.replacedBy === loser) announceHeir(cx, loser, winner);
   retire(cx, old, winner);
   retire(cx, loser, winner);
   if (oursLoses) {
@@ -155,6 +155,7 @@ export function respondChildRekey(cx: Context, sa: IkeSa, request: Received): An
     if (isOurRekey && isLive(old.state)) {
       // Who wins is known when our own exchange is over.
       old.replacedBy = child;
+      announceHeir(cx, old, child);
       cx.clearTimer(old, 'rekey');
       sendWhenConfirmed(cx, child);
       return;

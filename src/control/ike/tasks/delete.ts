@@ -12,7 +12,7 @@
  */
 
 import { type ChildSa, spiText } from '../../child/child-sa.ts';
-import { removeChild } from '../../child/install.ts';
+import { announceHeir, removeChild } from '../../child/install.ts';
 import { EXCHANGE, PROTOCOL } from '../../wire/iana.ts';
 import { findAll } from '../../wire/message.ts';
 import type { DeletePayload } from '../../wire/payloads/delete.ts';
@@ -53,7 +53,10 @@ export class DeleteIke implements Task {
   }
 }
 
-/** Deletes one child SA; whoever wants a child gone means those that have taken over from it, too. */
+/**
+ * Deletes one child SA. Whoever wants a child gone means those that have taken over from it, too; a
+ * lifetime is a child's own.
+ */
 export class DeleteChild implements Task {
   readonly name: string;
   readonly subject: string;
@@ -74,9 +77,8 @@ export class DeleteChild implements Task {
 
   build(_cx: Context, _sa: IkeSa): Payload[] | undefined {
     const chain = [this.child];
-    for (let next = this.child.replacedBy; next !== undefined && this.cause !== 'replaced'; next = next.replacedBy) {
-      chain.push(next);
-    }
+    if (this.cause !== 'replaced' && this.cause !== 'expired')
+      for (let next = this.child.replacedBy; next !== undefined; next = next.replacedBy) chain.push(next);
     this.targets = chain.filter(({ state }) => isInstalled(state));
     if (this.targets.length === 0) return undefined;
     for (const child of this.targets) child.state = 'DELETING';
@@ -95,11 +97,14 @@ export class DeleteUnwanted implements Task {
   readonly name = 'deletion of a child that was not installed';
   readonly exchange = EXCHANGE.INFORMATIONAL;
   readonly exclusive = false;
+  /** It is about a child, so it goes over to a rekeyed IKE SA. */
+  readonly subject: string;
   private readonly protocol: number;
   private readonly spi: number;
 
   /** @param spi our inbound SPI, which stays reserved until the peer has let go */
-  constructor(protocol: number, spi: number) {
+  constructor(subject: string, protocol: number, spi: number) {
+    this.subject = subject;
     this.protocol = protocol;
     this.spi = spi;
   }
@@ -144,6 +149,20 @@ export function respondDeleteIke(cx: Context, sa: IkeSa): Answer {
   return { payloads: [], after: () => destroy(cx, sa, cause, because('ERR_DELETED', 'the peer deleted it')) };
 }
 
+/**
+ * The peer deletes what its rekeying made while ours is under way: it has seen ours, which won, and we
+ * go on with the old child until we see it too (RFC 7296 §2.8.1).
+ */
+function giveWay(cx: Context, child: ChildSa): void {
+  const old = [...child.owner.children.values()].find(
+    ({ replacedBy, state }) => replacedBy === child && state === 'REKEYING',
+  );
+  if (old === undefined || child.replacedBy !== undefined) return;
+  old.replacedBy = undefined;
+  child.replacedBy = old;
+  announceHeir(cx, child, old);
+}
+
 /** The peer deletes children. */
 export function respondDeleteChildren(cx: Context, sa: IkeSa, payloads: readonly Payload[]): Answer {
   const spis = new Map<number, number[]>();
@@ -158,8 +177,8 @@ export function respondDeleteChildren(cx: Context, sa: IkeSa, payloads: readonly
       }
       // RFC 7296 §1.4.1: deletions that cross each other are not answered with each other.
       const crossing = child.state === 'DELETING';
-      const successor = child.replacedBy;
-      removeChild(cx, child, successor === undefined ? 'peer' : 'replaced', 'the peer deleted it');
+      giveWay(cx, child);
+      removeChild(cx, child, child.replacedBy === undefined ? 'peer' : 'replaced', 'the peer deleted it');
       if (!crossing) spis.set(protocol, [...(spis.get(protocol) ?? []), child.agreement.spiIn]);
     }
   }

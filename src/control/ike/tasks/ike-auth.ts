@@ -168,7 +168,7 @@ export class IkeAuth implements Task {
     } catch (failure) {
       if (!(failure instanceof Failure)) throw failure;
       // The peer has installed it, so it must hear that we have not (RFC 7296 §1.4.1).
-      enqueue(cx, sa, new DeleteUnwanted(protocolOf(payloads), asked.spiIn));
+      enqueue(cx, sa, new DeleteUnwanted(asked.config.name, protocolOf(payloads), asked.spiIn));
       reportChildFailure(cx, sa, asked.config, failure);
     }
   }
