@@ -1,17 +1,38 @@
 /** When everything had time to come right: do the two sides of each connection have the same SAs? */
 import type { ChildSaStatus, IkeSaStatus } from '../../src/control/manage/status.ts';
 import type { Gateway } from './gateway.ts';
-import { connectionName, type Link } from './schedule.ts';
+import { connectionName, GIVES_UP_AFTER, type Link } from './schedule.ts';
 import { Violation } from './violation.ts';
 import type { World } from './world.ts';
 
+export const RESTLESS = 'exchanges come to an end';
+const FORGOTTEN = 'redundant SAs are forgotten, others are not';
+const LEAVES_WITHIN = 2 * GIVES_UP_AFTER + 5_000;
 const RULE = 'both sides have the same SAs or none';
 
 const describeSa = ({ connection, spiI, spiR, state, children }: IkeSaStatus): string =>
   `${connection} ${spiI}/${spiR} ${state} {${children.map(({ name, spiIn, spiOut, state: own }) => `${name} ${spiIn}/${spiOut} ${own}`).join(', ')}}`;
 
+/** @returns the SAs that a program knows of that listens to the gateway's events */
+function announcedBy({ events }: Gateway, connection: string, kind: 'ike' | 'child'): Set<number> {
+  const up = new Set<number>();
+  for (const event of events) {
+    if (event.connection !== connection || !('id' in event)) continue;
+    if (event.type === `${kind}-up`) up.add(event.id);
+    else if (event.type === `${kind}-down`) up.delete(event.id);
+    else if (event.type === `${kind}-rekeyed` && 'replacedBy' in event) {
+      up.delete(event.id);
+      up.add(event.replacedBy);
+    }
+  }
+  return up;
+}
+
 export class Agreement {
   private readonly world: World;
+
+  /** Since when children were seen on their way out. */
+  private readonly leaving = new Map<string, number>();
 
   constructor(world: World) {
     this.world = world;
@@ -27,8 +48,25 @@ export class Agreement {
       .join(' | ');
   }
 
+  /** @returns what keeps things from being right at this moment */
+  problem(): Violation | undefined {
+    this.checkLeaving();
+    if (!this.isAtRest()) return new Violation(RESTLESS, this.describe());
+    try {
+      for (const link of this.world.schedule.links) {
+        this.compare(link);
+        for (const gateway of [link.left, link.right]) this.checkLineage(this.world.gateways[gateway]!, link);
+        if (!link.estranged) for (const gateway of [link.left, link.right]) this.checkWanted(gateway, link);
+      }
+    } catch (error) {
+      if (error instanceof Violation) return error;
+      throw error;
+    }
+    return undefined;
+  }
+
   /** Nobody has an exchange under way, and the data planes hold what the cores believe they do. */
-  isAtRest(): boolean {
+  private isAtRest(): boolean {
     if (this.world.inFlight > 0) return false;
     return this.world.gateways.every((gateway) => {
       const sas = gateway.status();
@@ -43,11 +81,17 @@ export class Agreement {
     });
   }
 
-  check(): void {
-    for (const link of this.world.schedule.links) {
-      this.compare(link);
-      for (const gateway of [link.left, link.right]) this.checkLineage(this.world.gateways[gateway]!, link);
-      if (!link.estranged) for (const gateway of [link.left, link.right]) this.checkWanted(gateway, link);
+  /** With the network in order a deletion takes no longer than a request is retransmitted. */
+  private checkLeaving(): void {
+    const { now, gateways } = this.world;
+    for (const gateway of gateways) {
+      for (const { id, name, state } of gateway.status().flatMap(({ children }) => children)) {
+        if (state === 'INSTALLED') continue;
+        const key = `${gateway.name}/${gateway.incarnation}/${id}`;
+        const since = this.leaving.get(key) ?? now;
+        this.leaving.set(key, since);
+        if (now - since > LEAVES_WITHIN) throw new Violation(FORGOTTEN, `${gateway.name} keeps ${name} as ${state}`);
+      }
     }
   }
 
@@ -80,23 +124,28 @@ export class Agreement {
     }
   }
 
-  /** A rekeying leaves one SA where there was one: no redundant one stays, none is missing. */
+  /**
+   * A rekeying leaves one SA where there was one, and of two children that both sides made at once one
+   * stays: no redundant one is kept, and none is missing.
+   */
   private checkLineage(gateway: Gateway, link: Link): void {
     const connection = connectionName(link);
-    const count = (type: string) =>
-      gateway.events.filter((event) => event.type === type && event.connection === connection).length;
     const sas = gateway.status().filter((sa) => sa.connection === connection);
-    const children = sas.reduce((sum, sa) => sum + sa.children.length, 0);
-    const counts = [
-      ['IKE SAs', sas.length, count('ike-up') - count('ike-down')],
-      ['children', children, count('child-up') - count('child-down')],
-    ] as const;
-    // Reauthentication replaces children without a word.
-    const isExact = link.sides.every(({ reauth }) => reauth === 0);
-    for (const [what, are, expected] of counts) {
-      if (isExact ? are === expected : are <= expected) continue;
-      const told = `${gateway.name} said that ${expected} ${what} of ${connection} are up`;
-      throw new Violation('redundant SAs are forgotten', `${told}, and there are ${are}: ${this.describe()}`);
+    const children = sas.flatMap((sa) => sa.children.map(({ id, name }) => ({ id, name: `${name} of ${sa.id}` })));
+    const isTwice = new Set(children.map(({ name }) => name)).size < children.length;
+    if (isTwice) throw new Violation(FORGOTTEN, `${gateway.name} has two of a child: ${this.describe()}`);
+    for (const [kind, are] of [
+      ['ike', sas],
+      ['child', children],
+    ] as const) {
+      const announced = [...announcedBy(gateway, connection, kind)].sort().join(' ');
+      const there = are
+        .map(({ id }) => id)
+        .sort()
+        .join(' ');
+      if (announced === there) continue;
+      const told = `${gateway.name} announced ${kind} ${announced || 'none'} of ${connection}, and has ${there || 'none'}`;
+      throw new Violation(FORGOTTEN, `${told}: ${this.describe()}`);
     }
   }
 

@@ -13,6 +13,8 @@ import type { Schedule } from './schedule.ts';
 export interface Surroundings {
   /** Milliseconds of true time. */
   readonly now: number;
+  /** Does anybody read what cores log? */
+  readonly isWatched: boolean;
   send(from: Gateway, datagram: IkeDatagram): void;
   /** The core wants to be woken at that true time. */
   wake(gateway: Gateway, at: number | undefined): void;
@@ -70,6 +72,7 @@ export class Gateway {
     return new IkeCore({
       config: configOf(this.schedule, this.index, this.variant),
       window: this.schedule.window,
+      debug: () => this.world.isWatched,
       environment: {
         crypto: simulatedProvider(random.bytes, this.schedule.realCrypto),
         reserveSpi: () => {

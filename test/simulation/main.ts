@@ -1,21 +1,119 @@
+/**
+ * `npm run simulate -- …`: looks for schedules that make the protocol core break a rule.
+ *
+ *   --seed N --schedules N   as many schedules, from that seed on, over all processors
+ *   --tell N                 one schedule as a message sequence; a failing one is made smaller first
+ *   --hostile N              as many mutated messages at a responder
+ *   --flood N                as many spoofed IKE_SA_INITs a second, and an honest initiator
+ */
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { Worker } from 'node:worker_threads';
 import { drawSchedule } from './draw.ts';
+import type { Failure, Tally } from './run.ts';
+import { Shrinker } from './shrink.ts';
+import { tell } from './story.ts';
 import { World } from './world.ts';
 
-const [from, count] = process.argv.slice(2).map(Number);
-const started = performance.now();
-const tally = new Map<string, number[]>();
-let messages = 0;
-let packets = 0;
-for (let seed = from!; seed < from! + count!; seed++) {
-  const outcome = new World(drawSchedule(seed)).run();
-  messages += outcome.messages;
-  packets += outcome.packets;
-  if (outcome.violation) {
-    const key =
-      outcome.violation.rule === 'the core does not throw' ? outcome.violation.message : outcome.violation.rule;
-    tally.set(key, [...(tally.get(key) ?? []), seed]);
-  }
+const CHUNK = 50;
+const PROGRESS_EVERY = 10_000;
+/** So many failing schedules are told; the others are only named. */
+const MOST_TOLD = 3;
+const MOST_LINES = 120;
+
+const number = (value: string | undefined, fallback: number): number => {
+  const result = Number(value ?? fallback);
+  if (!Number.isSafeInteger(result) || result < 0) throw new Error(`"${value}" is not a count`);
+  return result;
+};
+
+/** @returns whether no rule was broken */
+async function simulate(first: number, schedules: number, threads: number): Promise<boolean> {
+  const started = performance.now();
+  const total: Tally = { schedules: 0, messages: 0, packets: 0, failures: [] };
+  let next = first;
+  let toldAt = started;
+  const seconds = () => (performance.now() - started) / 1000;
+  const rate = () => `${(total.schedules / seconds()).toFixed(1)} a second`;
+  const add = (part: Tally): void => {
+    total.schedules += part.schedules;
+    total.messages += part.messages;
+    total.packets += part.packets;
+    total.failures.push(...part.failures);
+    for (const { seed, message } of part.failures) console.log(`seed ${seed}: ${message}`);
+    if (performance.now() - toldAt < PROGRESS_EVERY) return;
+    toldAt = performance.now();
+    console.log(`${total.schedules} of ${schedules}, ${total.failures.length} violations, ${rate()}`);
+  };
+  const thread = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const worker = new Worker(new URL('./worker.js', import.meta.url));
+      const give = (): void => {
+        const count = Math.min(CHUNK, first + schedules - next);
+        if (count <= 0) {
+          resolve(worker.terminate().then(() => undefined));
+          return;
+        }
+        worker.postMessage({ first: next, count });
+        next += count;
+      };
+      worker.on('message', (part: Tally) => {
+        add(part);
+        give();
+      });
+      worker.on('error', reject);
+      give();
+    });
+  await Promise.all(Array.from({ length: threads }, thread));
+  tellFailures(total.failures);
+  const memory = Math.round(process.resourceUsage().maxRSS / 1024);
+  console.log(
+    `${total.messages} messages, ${total.packets} packets, ${seconds().toFixed(1)} s, ${rate()}, ${memory} MiB`,
+  );
+  console.log(
+    `${total.schedules} schedules, ${total.failures.length} violations, seeds ${first} to ${first + schedules - 1}`,
+  );
+  return total.failures.length === 0;
 }
-const s = (performance.now() - started) / 1000;
-console.log(`${count} in ${s.toFixed(1)} s, ${(count! / s).toFixed(1)}/s, ${messages} messages, ${packets} packets`);
-for (const [rule, seeds] of tally) console.log(seeds.length, rule, seeds.slice(0, 8).join(' '));
+
+/** One of each rule, made smaller. */
+function tellFailures(failures: readonly Failure[]): void {
+  const distinct = new Map(failures.map((failure) => [failure.rule, failure]));
+  for (const { seed } of [...distinct.values()].slice(0, MOST_TOLD)) tellOne(seed);
+}
+
+/** @returns whether no rule was broken */
+function tellOne(seed: number): boolean {
+  const drawn = drawSchedule(seed);
+  const { violation } = new World(drawn).run();
+  const shrinker = violation && new Shrinker(drawn, violation.rule);
+  const lines = tell(shrinker?.shrink() ?? drawn);
+  const middle = lines.length > MOST_LINES ? [`… ${lines.length - MOST_LINES} lines …`] : [];
+  console.log(
+    [
+      ...lines.slice(0, MOST_LINES / 2),
+      ...middle,
+      ...lines.slice(middle.length ? -MOST_LINES / 2 : MOST_LINES / 2),
+    ].join('\n'),
+  );
+  return violation === undefined;
+}
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    schedules: { type: 'string' },
+    threads: { type: 'string' },
+    tell: { type: 'string' },
+    hostile: { type: 'string' },
+    flood: { type: 'string' },
+  },
+});
+
+async function main(): Promise<boolean> {
+  if (values.tell !== undefined) return tellOne(number(values.tell, 1));
+  const threads = number(values.threads, availableParallelism());
+  return simulate(number(values.seed, 1), number(values.schedules, 1000), threads);
+}
+
+process.exitCode = (await main()) ? 0 : 1;

@@ -25,7 +25,7 @@ export class Witness {
   private readonly world: World;
   private readonly flows = new Map<Flow, FlowState>();
   private readonly outboundKeys = new Set<string>();
-  private readonly isPeaceful: boolean;
+  private isPeaceful: boolean;
   private readonly watches: MessageWatch[] = [];
   private readonly guards: Guard[] = [];
 
@@ -107,6 +107,11 @@ export class Witness {
   crashed(gateway: Gateway): void {
     this.watches[gateway.index] = new MessageWatch();
     this.guards[gateway.index] = new Guard(this.world.schedule, gateway);
+  }
+
+  /** From now on packets may be lost. */
+  endPeace(): void {
+    this.isPeaceful = false;
   }
 
   /** What the user wants up is to be up in the end. */

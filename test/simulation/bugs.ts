@@ -1,0 +1,178 @@
+/**
+ * Bugs to plant: each changes one method of the core from outside, for as long as it is planted. The
+ * simulator has to catch every one of them; if it did not, its silence would prove nothing.
+ */
+import { PolicyTable } from '../../src/control/child/policies.ts';
+import { IkeCore } from '../../src/control/ike/core.ts';
+import type { Effect } from '../../src/control/ike/effects.ts';
+import { ExchangeWindow } from '../../src/control/ike/exchange-window.ts';
+import { ChildExchange } from '../../src/control/ike/tasks/child-exchange.ts';
+import { ChildRekey } from '../../src/control/ike/tasks/child-rekey.ts';
+import { DeleteChild, DeleteIke } from '../../src/control/ike/tasks/delete.ts';
+import { IkeAuth } from '../../src/control/ike/tasks/ike-auth.ts';
+import { Liveness } from '../../src/control/ike/tasks/liveness.ts';
+import { NOTIFY } from '../../src/control/wire/iana.ts';
+
+// Private members are meant to be out of reach; for a saboteur they are not.
+// biome-ignore lint/suspicious/noExplicitAny: see above
+type Any = any;
+type Method = (this: Any, ...values: Any[]) => Any;
+
+export interface PlantedBug {
+  /** What the core does wrong. */
+  readonly name: string;
+  /** @returns what takes it out again */
+  plant(): () => void;
+}
+
+function bug(name: string, prototype: object, method: string, change: (original: Method) => Method): PlantedBug {
+  return {
+    name,
+    plant() {
+      const methods = prototype as Record<string, Method>;
+      const original = methods[method]!;
+      methods[method] = change(original);
+      return () => {
+        methods[method] = original;
+      };
+    },
+  };
+}
+
+/** Does not begin a deletion that has this reason. */
+const forgetting =
+  (reason: string) =>
+  (original: Method): Method =>
+    function (...values) {
+      return this.reason === reason ? undefined : original.apply(this, values);
+    };
+
+const nothing = (): Method => () => undefined;
+
+/** Changes what comes out of the core. */
+const meddling =
+  (change: (effects: readonly Effect[]) => readonly Effect[]) =>
+  (original: Method): Method =>
+    function (...values) {
+      return change(original.apply(this, values));
+    };
+
+export const BUGS: readonly PlantedBug[] = [
+  bug(
+    'keeps the redundant child after both sides rekeyed at once',
+    DeleteChild.prototype,
+    'build',
+    forgetting('the peer rekeyed at the same time'),
+  ),
+  bug('keeps the old child after it was rekeyed', DeleteChild.prototype, 'build', forgetting('it was rekeyed')),
+  bug('keeps the old IKE SA after it was rekeyed', DeleteIke.prototype, 'build', forgetting('it was rekeyed')),
+  bug(
+    'repeats its answer to any request with the same message ID',
+    ExchangeWindow.prototype,
+    'repeat',
+    () =>
+      function (messageId: number) {
+        return this.answers.get(messageId)?.datagrams;
+      },
+  ),
+  bug(
+    'looks at a request that was answered long ago once more',
+    ExchangeWindow.prototype,
+    'classify',
+    (original) =>
+      function (messageId: number) {
+        const kind = original.call(this, messageId);
+        return kind === 'stale' && messageId > 0 ? 'new' : kind;
+      },
+  ),
+  bug(
+    'uses a message ID twice',
+    ExchangeWindow.prototype,
+    'send',
+    (original) =>
+      function (...values) {
+        const record = original.apply(this, values);
+        if (record.messageId === 5) this.nextId--;
+        return record;
+      },
+  ),
+  bug(
+    'installs the child before the peer has proved who it is',
+    IkeAuth.prototype,
+    'process',
+    (original) =>
+      function (cx, sa, response) {
+        const { connection, local, remote } = sa;
+        const keys = { encryption: Uint8Array.from(sa.keys.d), integrity: new Uint8Array() };
+        const name = connection.children[0].name;
+        const spi = cx.environment.reserveSpi();
+        const parameters = { direction: 'in', spi, local, remote, udpEncapsulation: false, keys, name };
+        cx.push({ type: 'install-sa', key: cx.nextId(), parameters });
+        return original.call(this, cx, sa, response);
+      },
+  ),
+  bug(
+    'goes on sending through the old child after it was rekeyed',
+    PolicyTable.prototype,
+    'use',
+    (original) =>
+      function (child) {
+        const isInUse = [...this.entries.values()].some(
+          ({ users }: Any) => users.length > 0 && users[0].config.name === child.config.name,
+        );
+        if (isInUse) child.sending = true;
+        else original.call(this, child);
+      },
+  ),
+  bug(
+    'loses the trap with the SA that used its policy',
+    PolicyTable.prototype,
+    'release',
+    (original) =>
+      function (child) {
+        for (const entry of this.entries.values()) if (entry.users.includes(child)) entry.trap = undefined;
+        original.call(this, child);
+      },
+  ),
+  bug(
+    'does not try again after TEMPORARY_FAILURE',
+    ChildRekey.prototype,
+    'refused',
+    (original) =>
+      function (cx, sa, failure, notify) {
+        if (notify !== NOTIFY.TEMPORARY_FAILURE) original.call(this, cx, sa, failure, notify);
+      },
+  ),
+  bug(
+    'takes the old inbound SA out while packets for it are on their way',
+    IkeCore.prototype,
+    'handle',
+    // The inbound SA of a child has the key before that of the outbound one.
+    meddling((effects) =>
+      effects.flatMap((effect): Effect[] =>
+        effect.type === 'remove-sa' && effect.direction === 'out'
+          ? [effect, { type: 'remove-sa', key: effect.key - 1, direction: 'in' }]
+          : [effect],
+      ),
+    ),
+  ),
+  bug('never asks whether the peer is alive', Liveness.prototype, 'build', nothing),
+  bug(
+    'keeps the SPIs of children that did not come about',
+    ChildExchange.prototype,
+    'release',
+    () =>
+      function (_cx, sa) {
+        sa.creating.delete(this.config.name);
+        this.asked = undefined;
+      },
+  ),
+  bug(
+    'answers commands twice',
+    IkeCore.prototype,
+    'handle',
+    meddling((effects) =>
+      effects.flatMap((effect): Effect[] => (effect.type === 'completed' ? [effect, effect] : [effect])),
+    ),
+  ),
+];
