@@ -96,7 +96,7 @@ function isGmac(integ: u32): bool {
 /** @returns bytes of STATE, a multiple of 64, or UNKNOWN_SUITE */
 export function cipherStateLength(encr: u32, keyLength: u32): u32 {
   if (encr == ENCR_NONE || encr == ENCR_NULL) return 0;
-  if (encr == ENCR_CHACHA20_POLY1305) return chachaStateLength();
+  if (encr == ENCR_CHACHA20_POLY1305) return keyLength == 32 ? chachaStateLength() : UNKNOWN_SUITE;
   if (keyLength != 16 && keyLength != 24 && keyLength != 32) return UNKNOWN_SUITE;
   if (isGcm(encr) || encr == ENCR_NULL_AUTH_AES_GMAC) return gcmStateLength(keyLength);
   if (isCcm(encr)) return ccmStateLength(keyLength);

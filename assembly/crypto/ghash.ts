@@ -12,7 +12,9 @@
  *
  * Columns of blocks i with their own powers H^(n-i) are summed before anything is shifted, so n
  * blocks cost 32n look-ups and 32n XORs, and fifteen byte shifts and one reduction in all. The
- * Y_p·H are reduced already in the tables, which keeps the sum below x^248.
+ * Y_p·H are reduced already in the tables, which keeps the sum below x^248. Blocks are hashed as they
+ * lie in memory: lanes that each belong to another packet would cost as many look-ups, and on top
+ * the transposition of all blocks.
  *
  *  TABLES, 512 bytes a power, H^1 first:
  *     0      16     32     48                 480    496

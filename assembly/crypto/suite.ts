@@ -3,12 +3,11 @@
  *
  *     batch of PACKETs ─► chunks ─► groups (one KEY, or one suite) ─► by length ─► cipher
  *
- * A cipher `xxx` brings four functions, all of them constant-time in keys and data:
+ * A cipher `xxx` brings these functions, all of them constant-time in keys and data:
  *
- *     xxxStateLength(keyLength: u32): u32    bytes of STATE it keeps in the KEY block
- *     xxxSetup(key: usize, scratch: usize): void             expands the raw key at `key` into STATE
- *     xxxSeal(list: usize, count: i32, scratch: usize): void
- *     xxxOpen(list: usize, count: i32, scratch: usize): void
+ *     xxxStateLength(keyLength: u32): u32                 bytes of STATE it keeps in the KEY block
+ *     xxxSetup(key: usize, scratch: usize): void          expands the raw key at `key` into STATE
+ *     xxxSeal, xxxOpen(list: usize, count: i32, scratch: usize): void, or one xxxRun for both
  *
  * `list` is an array of u32 addresses of PACKET descriptors, `scratch` CIPHER_SCRATCH_SIZE bytes,
  * 64-byte aligned. Seal and open set every packet's STATUS. To join, a cipher adds its cases to
