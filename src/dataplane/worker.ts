@@ -135,9 +135,9 @@ class Worker {
         }),
     });
     this.#inbound = new Inbound({ ...shared, postIke: (datagrams) => this.#report({ type: 'ike', datagrams }) });
-    this.#watches.set(task.device, new Watch(task.device, () => this.#runOutbound()));
+    this.#watches.set(task.device, new Watch(task.device, () => this.#runOutbound(), false));
     for (const receiver of task.receivers) {
-      this.#watches.set(receiver.fd, new Watch(receiver.fd, () => this.#runInbound(receiver)));
+      this.#watches.set(receiver.fd, new Watch(receiver.fd, () => this.#runInbound(receiver), false));
     }
     this.stopped = new Promise((resolve) => {
       task.port.on('message', (command: WorkerCommand) => {
@@ -202,7 +202,7 @@ class Worker {
   #awaitWritable(fd: number, resume: () => void): void {
     let watch = this.#watches.get(fd);
     if (watch === undefined) {
-      watch = new Watch(fd, () => {});
+      watch = new Watch(fd, () => {}, false);
       watch.reading = false;
       this.#watches.set(fd, watch);
     }

@@ -68,4 +68,26 @@ describe('a descriptor that is closed', () => {
     expect(read(link.device[0]!, addressOf(bytes), 10)).toBe(0);
     close(link.device[0]!);
   });
+
+  it('lets promises go on at once, whatever else the event loop waits for', async () => {
+    const link = createLink();
+    const [device, host] = [link.device[0]!, link.host[0]!];
+    const bytes = new Uint8Array(100);
+    let arrived = (): void => undefined;
+    const watch = new Watch(device, () => {
+      read(device, addressOf(bytes), 100);
+      arrived();
+    });
+    const started = performance.now();
+    for (let round = 0; round < 5; round++) {
+      const arrival = new Promise<void>((resolve) => {
+        arrived = resolve;
+      });
+      write(host, addressOf(bytes), 10);
+      await arrival;
+    }
+    expect(performance.now() - started).toBeLessThan(1000);
+    watch.close();
+    link.close();
+  });
 });
