@@ -1,7 +1,7 @@
 /** The native limit: what the system's `openssl speed` says of one cipher in a loop. */
 import { spawnSync } from 'node:child_process';
 import { type CipherSuite, ENCR, suiteName } from '../../src/algorithms.ts';
-import type { Direction } from '../../src/dataplane/backends/timing.ts';
+import type { Direction } from '../../src/dataplane/backends/backend.ts';
 import type { Result } from './run.ts';
 
 /** `openssl speed`'s name of a combined mode; others have no figure to compare with. */

@@ -1,5 +1,5 @@
 /** What the crypto kernel is held to: ratios of medians of one run, with their targets. */
-import type { Direction } from '../../src/dataplane/backends/timing.ts';
+import type { Direction } from '../../src/dataplane/backends/backend.ts';
 import type { Result } from './run.ts';
 
 /** One row of the results. */

@@ -3,16 +3,16 @@
  * rounds are taken in turn with everyone else's, so that a slow moment of the machine hits all.
  */
 import { type CipherSuite, suiteName } from '../../src/algorithms.ts';
-import type { CryptoBackend } from '../../src/dataplane/backends/backend.ts';
+import type { CryptoBackend, Direction } from '../../src/dataplane/backends/backend.ts';
 import { isModulePath, loadBackend } from '../../src/dataplane/backends/index.ts';
 import { PacketBackend } from '../../src/dataplane/backends/packet-backend.ts';
-import { type Direction, layOutBatches, timeBatches } from '../../src/dataplane/backends/timing.ts';
 import { Workbench } from '../../src/dataplane/backends/workbench.ts';
 import { chooseBuild, type KernelBuild } from '../../src/dataplane/kernel.ts';
 import { EspalierError } from '../../src/errors.ts';
 import { describeMachine, describeNode, type Machine, type NodeVersions } from '../machine.ts';
 import { opensslSpeed } from './openssl-speed.ts';
 import { sodiumCiphers } from './sodium.ts';
+import { layOutBatches, timeBatches } from './timing.ts';
 import { verify } from './verify.ts';
 
 export interface Plan {

@@ -1,8 +1,8 @@
 /** Nobody is timed who does not agree with everybody else. */
 import { type CipherSuite, suiteName } from '../../src/algorithms.ts';
 import type { CryptoBackend } from '../../src/dataplane/backends/backend.ts';
-import { layOutBatches } from '../../src/dataplane/backends/timing.ts';
 import type { PacketView, Workbench } from '../../src/dataplane/backends/workbench.ts';
+import { layOutBatches } from './timing.ts';
 
 const LENGTHS = [64, 256, 576, 1024, 1408, 8192, 0, 1, 15, 16, 17, 63, 65, 1500];
 

@@ -129,26 +129,50 @@ describe('the hybrid backend', () => {
     return { name, supports: () => true, seal: work, open: work, forget() {}, close() {} };
   };
 
-  it('takes whichever was faster for the lengths of the batch', async () => {
+  /** @returns who took the last 64 of 100 batches of such packets */
+  const takers = async (direction: 'seal' | 'open', lengths: readonly number[]) => {
     const { bench } = await workbench();
     const calls: string[] = [];
-    const wasm = costing('wasm', calls, bench, (length) => length / 2e5);
-    const openssl = costing('openssl', calls, bench, () => 0.003);
-    const own = new Workbench(1 << 19);
-    const rivals = {
-      bench: own,
-      wasm: costing('wasm', [], own, (length) => length / 2e5),
-      openssl: costing('openssl', [], own, () => 0.003),
-    };
-    const backend = new HybridBackend(bench.kernel, wasm, openssl, rivals);
+    const wasm = costing('wasm', calls, bench, (length) => length / 5e4);
+    const backend = new HybridBackend(
+      bench.kernel,
+      wasm,
+      costing('openssl', calls, bench, () => 0.012),
+    );
     const key = keyOf(bench, GCM);
-    for (const lengths of [[64], [1400], [64, 64, 64, 64, 64, 1400], [64, 1400, 1400]]) {
-      const [first] = bench.packets(lengths.map((length) => packet(key, length)));
-      backend.seal(first!.descriptor, lengths.length);
-      backend.open(first!.descriptor, lengths.length);
-    }
-    expect(calls).toEqual(['wasm', 'wasm', 'openssl', 'openssl', 'wasm', 'wasm', 'openssl', 'openssl']);
-    backend.close();
+    const [first] = bench.packets(lengths.map((length) => packet(key, length)));
+    for (let i = 0; i < 100; i++) backend[direction](first!.descriptor, lengths.length);
+    return new Set(calls.slice(-64));
+  };
+
+  it('takes whichever is faster for the lengths of the batch', async () => {
+    expect(await takers('seal', [64])).toEqual(new Set(['wasm']));
+    expect(await takers('open', [1400])).toEqual(new Set(['openssl']));
+    expect(await takers('open', [64, 64, 64, 64, 64, 1400])).toEqual(new Set(['wasm']));
+    expect(await takers('seal', [64, 1400, 1400])).toEqual(new Set(['openssl']));
+  });
+
+  it('notices when the other one has become faster', async () => {
+    const { bench } = await workbench();
+    const calls: string[] = [];
+    let cost = 0.02;
+    const wasm = costing('wasm', calls, bench, () => cost);
+    const backend = new HybridBackend(
+      bench.kernel,
+      wasm,
+      costing('openssl', calls, bench, () => 0.004),
+    );
+    const [first] = bench.packets([packet(keyOf(bench, GCM))]);
+    const run = (batches: number) => {
+      for (let i = 0; i < batches; i++) backend.seal(first!.descriptor, 1);
+      return calls[calls.length - 1];
+    };
+    expect(run(100)).toBe('openssl');
+    cost = 0;
+    // The slower one is asked again after 128 timed batches, one in 128 being timed.
+    run(128 * 129);
+    calls.length = 0;
+    expect(run(100)).toBe('wasm');
   });
 });
 

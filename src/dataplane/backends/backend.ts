@@ -17,6 +17,8 @@ export interface KernelMemory {
   readonly base: number;
 }
 
+export type Direction = 'seal' | 'open';
+
 export interface CryptoBackend {
   /** As it is written in the configuration and on the command line. */
   readonly name: string;

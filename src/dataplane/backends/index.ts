@@ -35,8 +35,8 @@ const ENTRIES: Readonly<Record<string, BackendEntry>> = {
     create: (kernel) => createOpensslBackend(kernel),
   },
   hybrid: {
-    about: 'wasm or openssl, per batch whichever was measured to be faster',
-    create: createHybrid,
+    about: 'wasm or openssl, per batch whichever is measured to be faster',
+    create: (kernel, exports) => new HybridBackend(kernel, createWasmBackend(exports), createOpensslBackend(kernel)),
   },
   node: {
     about: 'node:crypto, a cipher object per packet',
@@ -48,16 +48,7 @@ const ENTRIES: Readonly<Record<string, BackendEntry>> = {
   },
 };
 
-async function createHybrid(kernel: KernelMemory, exports: KernelExports): Promise<CryptoBackend> {
-  const openssl = createOpensslBackend(kernel);
-  const bench = new Workbench(HYBRID_MEMORY);
-  const wasm = createWasmBackend(await bench.instantiate());
-  const rivals = { bench, wasm, openssl: createOpensslBackend(bench.kernel) };
-  return new HybridBackend(kernel, createWasmBackend(exports), openssl, rivals);
-}
-
-/** Bytes of packets and keys that measuring, and checking a sample, have room for. */
-const HYBRID_MEMORY = 524_288;
+/** Bytes of packets and keys that checking a sample has room for. */
 const SHADOW_MEMORY = 524_288;
 
 /** Names of the backends that come with Espalier. */

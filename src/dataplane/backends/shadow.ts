@@ -7,10 +7,9 @@
  */
 import * as L from '../../../assembly/layout.ts';
 import { type CipherSuite, suiteLengths, suiteName } from '../../algorithms.ts';
-import type { CryptoBackend, KernelMemory } from './backend.ts';
+import type { CryptoBackend, Direction, KernelMemory } from './backend.ts';
 import { KeyCache } from './key-cache.ts';
 import { rawKeys, suiteOf } from './suites.ts';
-import type { Direction } from './timing.ts';
 import type { PacketView, SuiteKeys, Workbench } from './workbench.ts';
 
 /** One packet in how many is checked. */

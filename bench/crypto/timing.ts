@@ -1,16 +1,13 @@
 /**
- * How long a backend takes for a batch: measured by `hybrid` at start and by the benchmark.
+ * How long a backend takes for a batch: per batch of equal ones.
  *
  * In the thread's own CPU time, as `openssl speed` does too: a machine that is busy with other
  * things then changes little.
  */
 import koffi from 'koffi';
-import type { CipherSuite } from '../../algorithms.ts';
-import { suiteLengths } from '../../algorithms.ts';
-import type { CryptoBackend } from './backend.ts';
-import type { PacketView, Workbench } from './workbench.ts';
-
-export type Direction = 'seal' | 'open';
+import { type CipherSuite, suiteLengths } from '../../src/algorithms.ts';
+import type { CryptoBackend, Direction } from '../../src/dataplane/backends/backend.ts';
+import type { PacketView, Workbench } from '../../src/dataplane/backends/workbench.ts';
 
 /** Equal batches that are worked on in turn, so that as many can be opened as were sealed. */
 export interface BatchSet {
