@@ -205,7 +205,7 @@ export interface RunningDataPlane extends DataPlane {
   removeRoute(prefix: string): void;
   /** Swaps the crypto backend of every worker between two batches; no packet is lost. */
   setBackend(name: string): Promise<void>;
-  /** Dropped packets by reason (`assembly/drops.ts`), those that are not 0. */
+  /** Dropped packets by reason (`assembly/drops.ts`, and the system's full queues), those that are not 0. */
   drops(): Readonly<Record<string, number>>;
   policyCounters(policy: PolicyHandle): { readonly packets: number; readonly bytes: number } | undefined;
   /** Stops workers, removes device, routes and rules; under a second. */

@@ -18,6 +18,7 @@ import { openTun, type Tun } from './io/tun-tap.ts';
 import { ANY_ADDRESSES, openEspSockets, openIkeSockets, type UdpSocket } from './io/udp.ts';
 import { DEFAULT_MARK, Routes } from './routes.ts';
 import { AF_INET, AF_INET6 } from './sockaddr.ts';
+import { readSystemDrops } from './system-drops.ts';
 
 const DEFAULT_DEVICE = 'espalier0';
 const DEFAULT_PORTS = { ike: 500, natTraversal: 4500 };
@@ -41,6 +42,8 @@ export interface Descriptors {
   readonly ike: { readonly plain: readonly UdpSocket[]; readonly natTraversal: readonly UdpSocket[] };
   /** Undefined for a device that has no routes. */
   readonly routes: Routes | undefined;
+  /** What the system dropped, by reason, of what was to come to a worker. */
+  drops(): Readonly<Record<string, number>>;
   close(): void;
 }
 
@@ -69,14 +72,16 @@ export function openDescriptors(options: DataPlaneOptions, missing: Missing): De
     );
     cleanup.push(() => raw.forEach(closeRaw));
 
+    const workers = device.queues.map((queue, worker) => describeWorker(queue, esp.workers[worker]!, raw[worker]!));
     return {
       device: { name: device.name, mtu: device.mtu },
       ports: { ike: portOf(plain, ports.ike), natTraversal: portOf(esp.workers[0] ?? [], ports.natTraversal) },
       mark,
       capabilities: device.capabilities | esp.capabilities,
-      workers: device.queues.map((queue, worker) => describeWorker(queue, esp.workers[worker]!, raw[worker]!)),
+      workers,
       ike: { plain, natTraversal: esp.workers[0] ?? [] },
       routes,
+      drops: () => readSystemDrops(device.index, workers),
       close: closeAll,
     };
   } catch (error) {

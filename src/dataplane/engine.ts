@@ -199,7 +199,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
   }
 
   drops(): Readonly<Record<string, number>> {
-    return readDrops(this.#memory, this.#plan);
+    return { ...readDrops(this.#memory, this.#plan), ...this.#descriptors.drops() };
   }
 
   // ─── IKE ────────────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ const BYTES = Number(process.env.ESPALIER_SURVIVAL_MB ?? 200) * 1_000_000;
 const STRIDE = BYTES * 0.15;
 const COUNT = 100_000;
 const FLOWS = 4;
+const HARMLESS = new Set(['InKeepalive', 'OutNoPolicy', 'OutQueueFull', 'InQueueFull']);
 const GATEWAYS = ['gatewayA', 'gatewayB'] as const;
 
 const WAYS = [
@@ -40,12 +41,15 @@ describe('between two gateways', () => {
     const { in: received, out } = await child();
     return received!.bytes + out!.bytes;
   };
-  /** Keepalives are taken out of the stream as they should be; what the system says at the start is no policy's. */
+  /**
+   * Without keepalives, which are taken out of the stream as they should be; what the system says at the start,
+   * which is no policy's; and full queues, which tell TCP how fast it may be, and are the flood's lot.
+   */
   const drops = () =>
     Promise.all(
       pair.both.map(async ({ client }) => {
-        const { InKeepalive: _, OutNoPolicy: __, ...others } = (await client.status()).drops;
-        return others;
+        const { drops } = await client.status();
+        return Object.keys(drops).filter((reason) => !HARMLESS.has(reason));
       }),
     );
 
@@ -80,7 +84,7 @@ describe('between two gateways', () => {
     expect(received.bytes).toBe(BYTES);
     expect(received.sha256).toBe(sent.sha256);
     expect((await child()).spiOut).not.toBe(before);
-    expect(await drops()).toEqual([{}, {}]);
+    expect(await drops()).toEqual([[], []]);
   });
 
   it.each([
@@ -100,7 +104,7 @@ describe('between two gateways', () => {
       const load = { count: COUNT, bytes, perSecond: highest / 2, flows: FLOWS };
       const report = await datagrams(pair.bed, 'hostA', 'hostB', address, load);
       expect(report, systemDrops()).toMatchObject({ received: COUNT, duplicates: 0, corrupted: 0, reordered: 0 });
-      expect(await drops()).toEqual([{}, {}]);
+      expect(await drops()).toEqual([[], []]);
     },
   );
 });

@@ -42,6 +42,9 @@ const RTM_DELRULE = 33;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_TXQLEN = 13;
+const IFLA_STATS64 = 23;
+/** In struct rtnl_link_stats64. */
+const TX_DROPPED = 56;
 const IFLA_AF_SPEC = 26;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
 const IN6_ADDR_GEN_MODE_NONE = 1;
@@ -93,6 +96,8 @@ export interface LinkState {
   readonly up: boolean;
   /** Has hardware addresses: neither loopback nor a TUN. */
   readonly broadcast: boolean;
+  /** Packets for the device that it had no room for. */
+  readonly dropped: number;
 }
 
 export interface RouteChange {
@@ -138,6 +143,7 @@ export class Rtnetlink {
         mtu: readU32(attributes.get(IFLA_MTU)),
         up: (flags & IFF_UP) !== 0,
         broadcast: (flags & IFF_LOOPBACK) === 0 && view.getUint16(2, true) !== ARPHRD_NONE,
+        dropped: readU64(attributes.get(IFLA_STATS64)?.subarray(TX_DROPPED)),
       };
     });
   }
@@ -366,3 +372,6 @@ const readU32 = (bytes: Uint8Array | undefined): number =>
   bytes === undefined ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
 
 const readI32 = (bytes: Uint8Array): number => new DataView(bytes.buffer, bytes.byteOffset).getInt32(0, true);
+
+const readU64 = (bytes: Uint8Array | undefined): number =>
+  bytes === undefined ? 0 : Number(Buffer.from(bytes).readBigUInt64LE());

@@ -124,6 +124,12 @@ export function getsockopt(fd: Fd, level: number, option: number): number | unde
   return new DataView(value.buffer).getInt32(0, true);
 }
 
+/** @returns the value of an option that is a structure; undefined if the kernel refuses */
+export function readOption(fd: Fd, level: number, option: number, length: number): Uint8Array | undefined {
+  const value = new Uint8Array(length);
+  return getOption(fd, level, option, value, int32(length)) === 0 ? value : undefined;
+}
+
 /** ioctl with a structure. @returns whether the kernel did it */
 export const ioctl = (fd: Fd, request: number, argument: Uint8Array): boolean => control(fd, request, argument) >= 0;
 
