@@ -48,6 +48,8 @@ export interface ControlPlaneEvents {
 
 /** Longest wait for the peer's answer to our Deletes at a shutdown, in milliseconds. */
 const STOP_WAIT = 2_000;
+/** The core is woken so many milliseconds after a bug, as its timer may not have been set. */
+const AFTER_BUG = 1_000;
 /** setTimeout's own limit is 2^31 − 1. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
 
@@ -205,11 +207,36 @@ export class ControlPlane extends EventEmitter<ControlPlaneEvents> {
     this.running = true;
     try {
       for (let next = this.pending.shift(); next !== undefined; next = this.pending.shift()) {
-        for (const effect of this.core.handle(next, this.now())) this.perform(effect);
+        this.step(next);
       }
     } finally {
       this.running = false;
     }
+  }
+
+  /** A bug of ours that one message meets must not take the other tunnels down with it. */
+  private step(input: Input): void {
+    try {
+      for (const effect of this.core.handle(input, this.now())) this.attempt(effect);
+    } catch (error) {
+      const message = this.reportBug(error, input.type);
+      if ('request' in input) this.complete(input.request, { code: 'ERR_INTERNAL', message });
+      this.setTimer(this.now() + AFTER_BUG);
+    }
+  }
+
+  private attempt(effect: Effect): void {
+    try {
+      this.perform(effect);
+    } catch (error) {
+      this.reportBug(error, effect.type);
+    }
+  }
+
+  private reportBug(error: unknown, where: string): string {
+    const { stack, message } = error instanceof Error ? error : new Error(String(error));
+    this.logger.error({ where, stack }, `this is a bug, please report it: ${message}`);
+    return message;
   }
 
   private perform<T extends Effect['type']>(effect: Extract<Effect, { type: T }>): void {
@@ -242,7 +269,7 @@ export class ControlPlane extends EventEmitter<ControlPlaneEvents> {
       this.logger[level](connection === undefined ? {} : { connection }, message),
     event: ({ event }) => this.emit('event', event),
     keys: ({ keys }) => this.onKeys?.(keys),
-    completed: (effect) => this.complete(effect),
+    completed: ({ request, error }) => this.complete(request, error),
   };
 
   private installSa({ key, parameters }: Extract<Effect, { type: 'install-sa' }>): void {
@@ -295,7 +322,7 @@ export class ControlPlane extends EventEmitter<ControlPlaneEvents> {
     this.timeout = setTimeout(() => this.feed({ type: 'timer' }), delay);
   }
 
-  private complete({ request, error }: Extract<Effect, { type: 'completed' }>): void {
+  private complete(request: number, error: Extract<Effect, { type: 'completed' }>['error']): void {
     const waiter = this.waiters.get(request);
     this.waiters.delete(request);
     if (error === undefined) waiter?.resolve();

@@ -176,4 +176,17 @@ describe('ControlPlane', () => {
     await left.initiate('tunnel');
     expect(left.status()[0]!.id).not.toBe(id);
   });
+
+  test('lives on after a bug of its own, and says that it is one', async () => {
+    const { a, left } = gateways();
+    await left.initiate('tunnel');
+    const removeSa = a.removeSa.bind(a);
+    a.removeSa = () => {
+      throw new TypeError('a slip of the pen');
+    };
+    await left.terminate('net');
+    a.removeSa = removeSa;
+    await left.initiate('net');
+    expect(left.status()).toMatchObject([{ state: 'ESTABLISHED', children: [{ name: 'net' }] }]);
+  });
 });

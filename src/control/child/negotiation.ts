@@ -57,7 +57,7 @@ const spiBytes = (spi: number): Uint8Array => {
   return out.bytes;
 };
 
-const list = (selectors: readonly Selector[]): string => selectors.map(formatSelector).join(' ');
+const list = (selectors: readonly Selector[]): string => selectors.map(formatSelector).join(' ') || 'nothing we know';
 
 /** @returns our selectors of both sides, `dynamic` filled in */
 export function ownSelectors(sa: Pick<IkeSa, 'local' | 'remote'>, config: ChildConfig) {
