@@ -27,6 +27,7 @@ import { Heap } from './heap.ts';
 import { IcmpSource } from './icmp-source.ts';
 import { DatagramBuffer, socketFor } from './io/datagrams.ts';
 import type { Missing } from './io/socket-options.ts';
+import { preferHugePages } from './io/syscalls.ts';
 import type { UdpSocket } from './io/udp.ts';
 import { Watch } from './io/watch.ts';
 import { type CompiledKernel, compileKernel, createMemory, instantiateKernel } from './kernel.ts';
@@ -52,6 +53,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<Running
   try {
     const plan = planMemory({ ...DEFAULT_LIMITS, ...options.limits, workers: descriptors.workers.length });
     const memory = createMemory(plan.size);
+    preferHugePages(memory.base, plan.size);
     initialiseMemory(memory, plan);
     const { device } = options;
     // A device of descriptors is no interface: who is behind it knows none of this host's addresses.

@@ -46,6 +46,7 @@ const getOption = call<[Fd, number, number, Uint8Array, Uint8Array]>(
 const setOption = call<[Fd, number, number, Uint8Array, Length]>('int setsockopt(int, int, int, uint8_t *, uint32_t)');
 const control = call<[Fd, number, Uint8Array]>('int ioctl(int, unsigned long, uint8_t *)');
 const controlByValue = call<[Fd, number, number]>('int ioctl(int, unsigned long, unsigned long)');
+const adviseMemory = call<[Address, Length, number]>('int madvise(uintptr_t, size_t, int)');
 const closeFile = call<[Fd]>('int close(int)');
 const sendBytes = call<[Fd, Uint8Array, Length, number]>('intptr_t send(int, uint8_t *, size_t, int)');
 const receiveBytes = call<[Fd, Uint8Array, Length, number]>('intptr_t recv(int, uint8_t *, size_t, int)');
@@ -129,6 +130,15 @@ export function readOption(fd: Fd, level: number, option: number, length: number
   const value = new Uint8Array(length);
   return getOption(fd, level, option, value, int32(length)) === 0 ? value : undefined;
 }
+
+const PAGE = 4096;
+const MADV_HUGEPAGE = 14;
+
+/** Asks for huge pages, which spare the processor most misses of its TLB; the system may have none. */
+export const preferHugePages = (address: Address, length: number): void => {
+  const start = Math.ceil(address / PAGE) * PAGE;
+  adviseMemory(start, address + length - start, MADV_HUGEPAGE);
+};
 
 /** ioctl with a structure. @returns whether the kernel did it */
 export const ioctl = (fd: Fd, request: number, argument: Uint8Array): boolean => control(fd, request, argument) >= 0;
