@@ -31,7 +31,6 @@ import { PACKET_IV, PACKET_LENGTH, PACKET_PAYLOAD } from "../layout";
 import {
   firstKey,
   lastRound,
-  middleRounds,
   SET_SIZE,
   SLICED_SIZE,
   sliceBlocks,
@@ -39,6 +38,7 @@ import {
   storeWords,
   unsliceBlocks,
 } from "./aes-lanes";
+import { middleRounds } from "./aes-rounds.gen";
 import { highNibbles, ladderOutput, lookUp, lowNibbles, toTower } from "./aes-sbox";
 import { DOUBLE_T, DOUBLE_U, INVERSES, QUOTIENTS, TRIPLE_T, TRIPLE_U } from "./aes-tables.gen";
 import { xorKeystream } from "./bytes";

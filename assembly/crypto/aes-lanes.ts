@@ -27,28 +27,18 @@
  *
  *     products of a column, after ShiftRows:  | D_0 | u_0 | T_1 |  –  | D_2 | u_2 | T_3 |  –  |
  *
+ * scripts/generate-aes-rounds.mjs has the rounds.
+ *
  * Sliced KEYS: round r at 256·r, each byte sixteen times; 0x63 and the tower folded in.
  */
 import { expandKey, roundsOf } from "./aes-key";
+import { middleRounds } from "./aes-rounds.gen";
 import { ladderOutput, lookUp, toTower } from "./aes-sbox";
-import {
-  AFFINE,
-  AFFINE_TOWER,
-  DOUBLE_T,
-  DOUBLE_U,
-  INVERSES,
-  NIBBLE_MASK,
-  QUOTIENTS,
-  SBOX_T,
-  SBOX_U,
-  TRIPLE_T,
-  TRIPLE_U,
-} from "./aes-tables.gen";
+import { AFFINE, AFFINE_TOWER, INVERSES, NIBBLE_MASK, QUOTIENTS, SBOX_T, SBOX_U } from "./aes-tables.gen";
 import { storeTransposed } from "./lanes";
 
 /** Bytes of a SET. */
 export const SET_SIZE: u32 = 768;
-const PRODUCTS: usize = 256;
 /** Bytes of one round's sliced key, and of one state. */
 export const SLICED_SIZE: u32 = 256;
 
@@ -91,80 +81,6 @@ export function encryptSets(state: usize, sets: i32, keys: usize, rounds: i32): 
 /** Writes every byte of `row` sixteen times. */
 export function sliceKey(sliced: usize, row: v128): void {
   for (let j = 0; j < 16; j++) v128.store(sliced + (j << 4), lookUp(row, i8x16.splat(<i8>j)));
-}
-
-/** The vector that ShiftRows brings to row `row` of column `column` (FIPS 197 §5.1.2). */
-@inline
-export function shifted(column: usize, row: usize): usize {
-  return (((column + row) & 3) << 6) + (row << 4);
-}
-
-/**
- * Rounds that end in MixColumns, for `sets` SETs.
- * @param keys the first round's sliced key
- */
-export function middleRounds(state: usize, sets: i32, keys: usize, rounds: i32): void {
-  const mask = v128.load(NIBBLE_MASK);
-  const inverses = v128.load(INVERSES);
-  const quotients = v128.load(QUOTIENTS);
-  const doubleU = v128.load(DOUBLE_U);
-  const doubleT = v128.load(DOUBLE_T);
-  const tripleU = v128.load(TRIPLE_U);
-  const tripleT = v128.load(TRIPLE_T);
-  const end = state + sets * SET_SIZE;
-  for (; rounds > 0; rounds--, keys += SLICED_SIZE) {
-    for (let set = state; set < end; set += SET_SIZE) {
-      // Two rows at a time, step by step: neither waits for the other, and both fit the registers.
-      for (let column: usize = 0; column < 4; column++) {
-        for (let pair: usize = 0; pair < 4; pair += 2) {
-          const x0 = v128.load(set + shifted(column, pair));
-          const x1 = v128.load(set + shifted(column, pair + 1));
-          const k0 = v128.and(x0, mask);
-          const k1 = v128.and(x1, mask);
-          const i0 = v128.and(i16x8.shr_u(x0, 4), mask);
-          const i1 = v128.and(i16x8.shr_u(x1, 4), mask);
-          const j0 = v128.xor(i0, k0);
-          const j1 = v128.xor(i1, k1);
-          const ak0 = lookUp(quotients, k0);
-          const ak1 = lookUp(quotients, k1);
-          const iak0 = v128.xor(lookUp(inverses, i0), ak0);
-          const iak1 = v128.xor(lookUp(inverses, i1), ak1);
-          const jak0 = v128.xor(lookUp(inverses, j0), ak0);
-          const jak1 = v128.xor(lookUp(inverses, j1), ak1);
-          const io0 = v128.xor(lookUp(inverses, iak0), j0);
-          const io1 = v128.xor(lookUp(inverses, iak1), j1);
-          const jo0 = v128.xor(lookUp(inverses, jak0), i0);
-          const jo1 = v128.xor(lookUp(inverses, jak1), i1);
-          const double1 = v128.xor(lookUp(doubleU, io1), lookUp(doubleT, jo1));
-          const triple0 = v128.xor(lookUp(tripleU, io0), lookUp(tripleT, jo0));
-          const to = set + (column << 7) + (pair << 5);
-          v128.store(to, v128.xor(lookUp(doubleU, io0), lookUp(doubleT, jo0)), PRODUCTS);
-          v128.store(to, v128.xor(triple0, double1), PRODUCTS + 16);
-          v128.store(to, v128.xor(lookUp(tripleU, io1), lookUp(tripleT, jo1)), PRODUCTS + 32);
-        }
-      }
-      addColumns(set, keys);
-    }
-  }
-}
-
-/** What is left of MixColumns, and AddRoundKey. */
-@inline
-function addColumns(set: usize, keys: usize): void {
-  for (let column: usize = 0; column < 4; column++) {
-    const from = set + (column << 7);
-    const u0 = v128.load(from, PRODUCTS + 16);
-    const u1 = v128.xor(v128.load(from, PRODUCTS + 32), v128.load(from, PRODUCTS + 64));
-    const u2 = v128.load(from, PRODUCTS + 80);
-    const u3 = v128.xor(v128.load(from, PRODUCTS + 96), v128.load(from, PRODUCTS));
-    const t = v128.xor(v128.xor(u0, u1), v128.xor(u2, u3));
-    const to = set + (column << 6);
-    const key = keys + (column << 6);
-    v128.store(to, v128.xor(v128.xor(u0, t), v128.load(key)));
-    v128.store(to, v128.xor(v128.xor(u1, t), v128.load(key, 16)), 16);
-    v128.store(to, v128.xor(v128.xor(u2, t), v128.load(key, 32)), 32);
-    v128.store(to, v128.xor(v128.xor(u3, t), v128.load(key, 48)), 48);
-  }
 }
 
 /**
