@@ -327,3 +327,19 @@ describe('several children in one IKE SA', () => {
     expect(right.core.status(network.now)[0]!.children.map(({ name }) => name)).toEqual(['more', 'net']);
   });
 });
+
+describe('an IKE SA whose lifetime ends while it is being rekeyed', () => {
+  test('lives on in the new one', () => {
+    const { network, left, right } = established({ left: { rekey_time: 100, rand_time: 0, over_time: 3 } });
+    network.startTraffic();
+    let lost = 0;
+    // The answer comes after the end of the lifetime.
+    network.tamper = (datagram, from) =>
+      from === right && network.now < 1_104_000 && ++lost > 0 ? undefined : datagram;
+    network.pass(130_000);
+    expect(lost).toBeGreaterThan(0);
+    expect(left.events.filter(({ type }) => type === 'child-down')).toEqual([]);
+    expectOneChild(network, left, right);
+    expect(network.lost).toEqual([]);
+  });
+});

@@ -67,6 +67,7 @@ export function operations(cx: Context): Operations {
         return;
       }
       sa.state = 'DELETING';
+      sa.deletion = { cause, reason };
       for (const task of sa.queue.splice(0)) task.abandon?.(cx, sa, reason);
       enqueue(cx, sa, new DeleteIke(cause, reason));
     },

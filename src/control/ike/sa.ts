@@ -10,6 +10,7 @@ import type { IkeSaState } from '../manage/status.ts';
 import type { CertreqPayload } from '../wire/payloads/certreq.ts';
 import type { Proposal, Transform } from '../wire/payloads/sa.ts';
 import { ExchangeWindow } from './exchange-window.ts';
+import type { Cause } from './failure.ts';
 import type { Reassembly } from './fragment.ts';
 import { checkIkeTransition } from './states.ts';
 import type { Task } from './task.ts';
@@ -130,6 +131,8 @@ export class IkeSa {
   predecessor: IkeSa | undefined;
   /** What the peer's rekeying made while ours was under way. */
   rivalSuccessor: IkeSa | undefined;
+  /** Why it is being deleted, if it is. */
+  deletion: { readonly cause: Cause; readonly reason: string } | undefined;
   /** The SA that took over the children. */
   replacedBy: IkeSa | undefined;
   /** Is this SA made to replace that one with fresh authentication (RFC 7296 §2.8.3)? */

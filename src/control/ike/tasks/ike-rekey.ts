@@ -148,8 +148,9 @@ export class IkeRekey implements Task {
     keySuccessor(cx, sa, next, this.transforms, { secret: secret!, additional, nonceI, nonceR });
     this.keys.destroy();
     becomeSuccessor(cx, sa, next);
-    // Its deletion was asked for meanwhile: then that is what happens to the new one.
-    const isDoomed = sa.state === 'DELETING';
+    // Its deletion was asked for meanwhile: then that is what happens to the new one, unless all that
+    // was wrong with the old one was its age.
+    const doom = sa.deletion?.cause === 'expired' ? undefined : sa.deletion;
     const rival = sa.rivalSuccessor ?? sa.replacedBy;
     const isLower = rival !== undefined && Buffer.compare(next.lowestNonce, rival.lowestNonce) < 0;
     if (rival !== undefined && rival.state !== 'DESTROYING' && (isLower || rival === sa.replacedBy)) {
@@ -158,13 +159,13 @@ export class IkeRekey implements Task {
       next.replacedBy = rival;
       next.state = 'DELETING';
       enqueue(cx, next, new DeleteIke('replaced', 'the peer rekeyed at the same time'));
-      if (isDoomed) cx.operations.deleteIke(rival, 'command', 'it was to be deleted while it was rekeyed');
+      if (doom !== undefined) cx.operations.deleteIke(rival, doom.cause, doom.reason);
       return;
     }
     inherit(cx, sa, next);
     sa.state = 'DELETING';
     enqueue(cx, sa, new DeleteIke('replaced', 'it was rekeyed'));
-    if (isDoomed) cx.operations.deleteIke(next, 'command', 'it was to be deleted while it was rekeyed');
+    if (doom !== undefined) cx.operations.deleteIke(next, doom.cause, doom.reason);
   }
 
   private refused(cx: Context, sa: IkeSa, error: NotifyPayload): void {
