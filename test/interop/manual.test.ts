@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
+import { ADDRESSES } from '../../src/demo/bed.ts';
 import type { ManualGatewayOptions } from '../../src/demo/manual-gateway.ts';
 import { ManualBed } from './manual-gateways.ts';
 
@@ -95,6 +96,10 @@ describe('the path MTU', () => {
     bed = await ManualBed.create({}, { wanMtu: 1300 });
     expect(await bed.ping(4, 1172)).toMatchObject({ received: 5 });
     expect(await bed.transfer(4, 20 * MEGABYTE)).toBe(true);
+    const refusals = ADDRESSES.hostB.map((address) =>
+      bed!.bed.run('hostA', 'sh', '-c', `ping -c 2 -i 0.3 -W 1 -M do -s 1240 ${address} || true`),
+    );
+    expect(refusals).toEqual([expect.stringContaining('mtu = 1238'), expect.stringContaining('From fd01::1')]);
     for (const gateway of ['gatewayA', 'gatewayB'] as const)
       bed.bed.run(gateway, 'ip', 'link', 'set', 'wan', 'mtu', '1280');
     await sleep(1500);
