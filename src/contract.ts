@@ -203,6 +203,8 @@ export interface RunningDataPlane extends DataPlane {
   /** Sends packets for a prefix (`10.2.0.0/16`) into the device, and stops doing so. Both may be repeated. */
   addRoute(prefix: string, source?: string): void;
   removeRoute(prefix: string): void;
+  /** @returns which of this host's addresses outer packets to `remote` are sent from; undefined where there is no way */
+  sourceAddress(remote: string): string | undefined;
   /** Swaps the crypto backend of every worker between two batches; no packet is lost. */
   setBackend(name: string): Promise<void>;
   /** Dropped packets by reason (`assembly/drops.ts`, and the system's full queues), those that are not 0. */

@@ -13,7 +13,6 @@ import type { CryptoProvider } from './crypto/provider.ts';
 import { wipe } from './crypto/secret.ts';
 import { IkeCore } from './ike/core.ts';
 import type { Effect, IkeEvent, Input, KeyExport, PolicyKey, SaKey } from './ike/effects.ts';
-import { sourceAddress } from './manage/source-address.ts';
 import type { IkeSaStatus, TrappedChildStatus } from './manage/status.ts';
 
 /** The part of pino's logger that is used. */
@@ -27,8 +26,9 @@ export interface Logger {
   isLevelEnabled?(level: string): boolean;
 }
 
-/** A data plane that may know routes. */
-export type RoutingDataPlane = DataPlane & Partial<Pick<RunningDataPlane, 'addRoute' | 'removeRoute'>>;
+/** A data plane that may know routing. */
+export type RoutingDataPlane = DataPlane &
+  Partial<Pick<RunningDataPlane, 'addRoute' | 'removeRoute' | 'sourceAddress'>>;
 
 export interface ControlPlaneOptions {
   readonly dataPlane: RoutingDataPlane;
@@ -89,7 +89,7 @@ export class ControlPlane extends EventEmitter<ControlPlaneEvents> {
         reserveSpi: () => this.dataPlane.reserveSpi(),
         releaseSpi: (spi) => this.dataPlane.releaseSpi(spi),
         counters: (sa) => this.countersOf(sa),
-        sourceAddress,
+        sourceAddress: (remote) => this.dataPlane.sourceAddress?.(remote),
       },
     });
   }

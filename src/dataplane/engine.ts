@@ -26,6 +26,7 @@ import { emitEvents } from './events.ts';
 import { Heap } from './heap.ts';
 import { IcmpSource } from './icmp-source.ts';
 import { DatagramBuffer, socketFor } from './io/datagrams.ts';
+import { sourceAddress } from './io/path.ts';
 import type { Missing } from './io/socket-options.ts';
 import { preferHugePages } from './io/syscalls.ts';
 import type { UdpSocket } from './io/udp.ts';
@@ -231,6 +232,10 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
 
   removeRoute(prefix: string): void {
     this.#descriptors.routes?.remove(prefix);
+  }
+
+  sourceAddress(remote: string): string | undefined {
+    return sourceAddress(remote, this.#descriptors.mark);
   }
 
   async setBackend(name: string): Promise<void> {

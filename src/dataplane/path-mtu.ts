@@ -4,17 +4,11 @@
  * answers a packet of ours, bounds what it says, and forgets it after ten minutes.
  */
 import type { Endpoint, SaHandle } from '../contract.ts';
-import { IPPROTO_IP, IPPROTO_IPV6, markPackets, SOCK_DGRAM } from './io/socket-options.ts';
-import { close, connect, getsockopt, socket } from './io/syscalls.ts';
-import { AF_INET, AF_INET6, SOCKADDR_IN6, writeSockaddr } from './sockaddr.ts';
+import { pathMtu } from './io/path.ts';
 
-const IP_MTU = 14;
-const IPV6_MTU = 24;
 /** Milliseconds between looks, and peers looked at each time, in turn. */
 const INTERVAL = 1000;
 const PEERS = 500;
-/** Nothing is sent there: connecting only looks up the route. */
-const ANY_PORT = 9;
 
 interface Peer {
   readonly remote: Endpoint;
@@ -45,7 +39,7 @@ export class PathMtus {
     if (peer === undefined) {
       peer = { remote, sas: new Set(), mtu: 0 };
       this.#peers.set(remote.address, peer);
-      peer.mtu = this.#query(remote);
+      peer.mtu = pathMtu(remote, this.#mark);
     }
     peer.sas.add(sa);
     this.#peerOf.set(sa, peer);
@@ -72,27 +66,10 @@ export class PathMtus {
         this.#turn = undefined;
         return;
       }
-      const mtu = this.#query(peer.remote);
+      const mtu = pathMtu(peer.remote, this.#mark);
       if (mtu === 0 || mtu === peer.mtu) continue;
       peer.mtu = mtu;
       for (const sa of peer.sas) this.#changed(sa, mtu);
-    }
-  }
-
-  /** @returns 0 where there is no way to the peer */
-  #query(remote: Endpoint): number {
-    const v6 = remote.address.includes(':');
-    const fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
-    try {
-      const name = new Uint8Array(SOCKADDR_IN6);
-      const length = writeSockaddr(name, 0, { ...remote, port: remote.port || ANY_PORT });
-      markPackets(fd, this.#mark, new Set());
-      connect(fd, name.subarray(0, length), remote.address);
-      return getsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_MTU : IP_MTU) ?? 0;
-    } catch {
-      return 0;
-    } finally {
-      close(fd);
     }
   }
 }

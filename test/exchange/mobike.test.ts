@@ -68,13 +68,16 @@ describe('MOBIKE (RFC 4555)', () => {
     expect(right.core.status(network.now)[0]!.remote.address).toBe(LEFT);
   });
 
-  test('a NAT whose mapping changed is noticed by the liveness check, and the peer is told', () => {
+  test.each([
+    ['after', 25_000],
+    ['before', 5_000],
+  ])('a NAT whose mapping changed %s the first liveness check is noticed by it, and the peer is told', (_, quiet) => {
     const made = pair({ left: { mobike: true, dpd_delay: 10 }, right: { mobike: true, remote_addrs: [] } });
     const { network, left, right } = made;
     const outside = nat(network, left);
     network.command(left, 'initiate', 'right');
     network.settle();
-    network.pass(25_000);
+    network.pass(quiet);
     expect(right.core.status(network.now)[0]!.remote.port).toBe(24_500);
     outside.shift = 30_000;
     network.pass(25_000);

@@ -88,8 +88,7 @@ export class UpdateAddresses implements Task {
       sa.natLocal = nat.local || sa.connection.encap;
       sa.natRemote = nat.remote;
     }
-    sa.natMapping = undefined;
-    noteNatProbe(cx, sa, payloads);
+    sa.natMapping = seenMapping(payloads);
     movePath(cx, sa, sa.local, sa.remote);
     cx.log('info', `IKE SA ${sa.id} moved to ${sa.local.address} === ${sa.remote.address}`, sa.connection.name);
     return 'done';
@@ -180,14 +179,18 @@ export function natProbe(cx: Context, sa: IkeSa): NotifyPayload[] {
   return natDetection(cx.crypto, sa, sa.local, sa.remote, sa.connection.encap);
 }
 
-/** The answer to `natProbe`: another address than last time means that the peer has to be told. */
-export function noteNatProbe(cx: Context, sa: IkeSa, payloads: readonly Payload[]): void {
+/** @returns where the peer sees us: a hash, which says no more than whether that is where it was */
+function seenMapping(payloads: readonly Payload[]): string | undefined {
   const seen = findNotify(payloads, NOTIFY.NAT_DETECTION_DESTINATION_IP);
-  if (seen === undefined || !sa.originator || !sa.peer.mobike) return;
-  const mapping = toHex(seen.data);
-  const isChanged = sa.natMapping !== undefined && sa.natMapping !== mapping;
+  return seen && toHex(seen.data);
+}
+
+/** The answer to `natProbe`: another address than last time, or the first one heard of, and the peer has to be told. */
+export function noteNatProbe(cx: Context, sa: IkeSa, payloads: readonly Payload[]): void {
+  const mapping = seenMapping(payloads);
+  if (mapping === undefined || mapping === sa.natMapping || !sa.initiator || !sa.peer.mobike) return;
   sa.natMapping = mapping;
-  if (isChanged) enqueue(cx, sa, new UpdateAddresses());
+  enqueue(cx, sa, new UpdateAddresses());
 }
 
 /** A peer behind a NAT asks what its address looks like from here (RFC 4555 §3.8). */
