@@ -55,6 +55,8 @@ const SECRETS = [
 /** Around lanes and blocks; batches are of one, of fewer than a set of lanes, of one and a rest, of many. */
 const LENGTHS = [0, 1, 16, 33, 100, 300, 600];
 const COUNTS = [1, 5, 19];
+/** Those of ESP, and what else the seam allows a combined mode. */
+const AAD_LENGTHS = [8, 12, 0, 20, 70];
 
 export class WatchedKernel {
   readonly machine: TaintMachine;
@@ -106,7 +108,10 @@ export function packetOf(suite: CipherSuite, key: number, length: number, random
   return {
     key,
     iv,
-    aad: suite.integ === INTEG.NONE ? random.bytes(esn ? 12 : 8) : Buffer.concat([random.bytes(8), iv]),
+    aad:
+      suite.integ === INTEG.NONE
+        ? random.bytes(AAD_LENGTHS[random.below(AAD_LENGTHS.length)]!)
+        : Buffer.concat([random.bytes(8), iv]),
     payload: random.bytes(length - (block > 4 ? length % block : 0)),
     shift: random.below(64),
     ...(esn && { sequenceHigh: random.below(1000) }),

@@ -58,7 +58,8 @@ class Cells {
     const faster = this.times[cell * 2]! <= this.times[cell * 2 + 1]! ? WASM : OPENSSL;
     const slower = 1 - faster;
     const slow = this.times[cell * 2 + slower]! > 2 * this.times[cell * 2 + faster]!;
-    const revisit = timed % (slow ? REVISIT_SLOW_EVERY : REVISIT_EVERY) < REVISIT_BATCHES;
+    const every = slow ? REVISIT_SLOW_EVERY : REVISIT_EVERY;
+    const revisit = timed % every >= every - REVISIT_BATCHES;
     this.choice[cell] = faster;
     this.left[cell] = revisit ? 0 : TIME_EVERY;
     return revisit ? slower : faster;
