@@ -129,12 +129,14 @@ describe('two gateways', () => {
     await a.rekey('net');
     const spiOf = (gateway: Gateway) =>
       gateway.status().ikeSas[0]!.children.map(({ spiIn, spiOut, state }) => [spiIn, spiOut, state]);
-    await expect.poll(() => spiOf(b)).toHaveLength(1);
+    for (const gateway of [a, b]) await expect.poll(() => spiOf(gateway)).toHaveLength(1);
     const [[spiIn, spiOut]] = spiOf(a) as [[string, string]];
     expect(spiIn).not.toBe(before.children[0]!.spiIn);
     expect(spiOf(b)).toEqual([[spiOut, spiIn, 'INSTALLED']]);
     await b.rekey('home');
-    await expect.poll(() => a.status().ikeSas.map(({ state }) => state)).toEqual(['ESTABLISHED']);
+    for (const gateway of [a, b]) {
+      await expect.poll(() => gateway.status().ikeSas.map(({ state }) => state)).toEqual(['ESTABLISHED']);
+    }
     const [after] = a.status().ikeSas;
     expect(after!.spiI).not.toBe(before.spiI);
     expect(after).toMatchObject({ initiator: false, children: [{ spiIn, state: 'INSTALLED' }] });
