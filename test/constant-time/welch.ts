@@ -51,7 +51,9 @@ export function welch({ prepare, run }: Experiment, measurements: number): numbe
 /** Welch's t: the difference of the means in units of its standard error. */
 export function statistic(a: readonly number[], b: readonly number[]): number {
   const [one, other] = [moments(a), moments(b)];
-  return (one.mean - other.mean) / Math.sqrt(one.variance / a.length + other.variance / b.length);
+  const difference = one.mean - other.mean;
+  // Times of one tick of the clock each have no variance, and no difference either.
+  return difference === 0 ? 0 : difference / Math.sqrt(one.variance / a.length + other.variance / b.length);
 }
 
 function moments(values: readonly number[]): { readonly mean: number; readonly variance: number } {
