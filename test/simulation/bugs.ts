@@ -12,6 +12,7 @@ import { DeleteChild, DeleteIke } from '../../src/control/ike/tasks/delete.ts';
 import { IkeAuth } from '../../src/control/ike/tasks/ike-auth.ts';
 import { Liveness } from '../../src/control/ike/tasks/liveness.ts';
 import { NOTIFY } from '../../src/control/wire/iana.ts';
+import { FORGOTTEN, RESTLESS } from './agreement.ts';
 
 // Private members are meant to be out of reach; for a saboteur they are not.
 // biome-ignore lint/suspicious/noExplicitAny: see above
@@ -21,13 +22,22 @@ type Method = (this: Any, ...values: Any[]) => Any;
 export interface PlantedBug {
   /** What the core does wrong. */
   readonly name: string;
+  /** The rule that it breaks, sooner or later. */
+  readonly rule: string;
   /** @returns what takes it out again */
   plant(): () => void;
 }
 
-function bug(name: string, prototype: object, method: string, change: (original: Method) => Method): PlantedBug {
+function bug(
+  name: string,
+  rule: string,
+  prototype: object,
+  method: string,
+  change: (original: Method) => Method,
+): PlantedBug {
   return {
     name,
+    rule,
     plant() {
       const methods = prototype as Record<string, Method>;
       const original = methods[method]!;
@@ -60,14 +70,28 @@ const meddling =
 export const BUGS: readonly PlantedBug[] = [
   bug(
     'keeps the redundant child after both sides rekeyed at once',
+    FORGOTTEN,
     DeleteChild.prototype,
     'build',
     forgetting('the peer rekeyed at the same time'),
   ),
-  bug('keeps the old child after it was rekeyed', DeleteChild.prototype, 'build', forgetting('it was rekeyed')),
-  bug('keeps the old IKE SA after it was rekeyed', DeleteIke.prototype, 'build', forgetting('it was rekeyed')),
+  bug(
+    'keeps the old child after it was rekeyed',
+    FORGOTTEN,
+    DeleteChild.prototype,
+    'build',
+    forgetting('it was rekeyed'),
+  ),
+  bug(
+    'keeps the old IKE SA after it was rekeyed',
+    RESTLESS,
+    DeleteIke.prototype,
+    'build',
+    forgetting('it was rekeyed'),
+  ),
   bug(
     'repeats its answer to any request with the same message ID',
+    'an answer is repeated to a repeated request only',
     ExchangeWindow.prototype,
     'repeat',
     () =>
@@ -77,6 +101,7 @@ export const BUGS: readonly PlantedBug[] = [
   ),
   bug(
     'looks at a request that was answered long ago once more',
+    'a message ID is used once',
     ExchangeWindow.prototype,
     'classify',
     (original) =>
@@ -87,6 +112,7 @@ export const BUGS: readonly PlantedBug[] = [
   ),
   bug(
     'uses a message ID twice',
+    'a message ID is used once',
     ExchangeWindow.prototype,
     'send',
     (original) =>
@@ -98,6 +124,7 @@ export const BUGS: readonly PlantedBug[] = [
   ),
   bug(
     'installs the child before the peer has proved who it is',
+    'no key is used by an unauthenticated peer',
     IkeAuth.prototype,
     'process',
     (original) =>
@@ -113,6 +140,7 @@ export const BUGS: readonly PlantedBug[] = [
   ),
   bug(
     'goes on sending through the old child after it was rekeyed',
+    'traffic never leaves in the clear',
     PolicyTable.prototype,
     'use',
     (original) =>
@@ -126,6 +154,7 @@ export const BUGS: readonly PlantedBug[] = [
   ),
   bug(
     'loses the trap with the SA that used its policy',
+    'traffic never leaves in the clear',
     PolicyTable.prototype,
     'release',
     (original) =>
@@ -136,6 +165,7 @@ export const BUGS: readonly PlantedBug[] = [
   ),
   bug(
     'does not try again after TEMPORARY_FAILURE',
+    FORGOTTEN,
     ChildRekey.prototype,
     'refused',
     (original) =>
@@ -145,6 +175,7 @@ export const BUGS: readonly PlantedBug[] = [
   ),
   bug(
     'takes the old inbound SA out while packets for it are on their way',
+    'a rekeying loses no packet',
     IkeCore.prototype,
     'handle',
     // The inbound SA of a child has the key before that of the outbound one.
@@ -156,9 +187,16 @@ export const BUGS: readonly PlantedBug[] = [
       ),
     ),
   ),
-  bug('never asks whether the peer is alive', Liveness.prototype, 'build', nothing),
+  bug(
+    'never asks whether the peer is alive',
+    'nothing is black-holed for longer than liveness takes',
+    Liveness.prototype,
+    'build',
+    nothing,
+  ),
   bug(
     'keeps the SPIs of children that did not come about',
+    RESTLESS,
     ChildExchange.prototype,
     'release',
     () =>
@@ -169,6 +207,7 @@ export const BUGS: readonly PlantedBug[] = [
   ),
   bug(
     'answers commands twice',
+    'a command is answered once',
     IkeCore.prototype,
     'handle',
     meddling((effects) =>

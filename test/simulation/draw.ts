@@ -14,9 +14,9 @@ import {
 const CLOSING: readonly ClosingAction[] = ['none', 'clear', 'trap', 'start', 'restart'];
 const STARTING: readonly StartAction[] = ['none', 'trap', 'start', 'trap|start'];
 
-function drawSide(random: Random, mayCall: boolean): Side {
+function drawSide(random: Random, mayCall: boolean, isPeaceful: boolean): Side {
   return {
-    startAction: mayCall ? random.pick(STARTING) : 'none',
+    startAction: mayCall && !isPeaceful ? random.pick(STARTING) : 'none',
     closeAction: mayCall ? random.pick(CLOSING) : 'none',
     dpdAction: mayCall ? random.pick(CLOSING) : 'clear',
     dpdDelay: random.pick([3, 5, 10]),
@@ -24,13 +24,13 @@ function drawSide(random: Random, mayCall: boolean): Side {
     unique: random.pick(['no', 'no', 'replace', 'never', 'keep']),
     childRekey: random.pick([0, 20, 45, 90]),
     ikeRekey: random.pick([0, 0, 30, 70]),
-    reauth: random.chance(0.1) ? 60 : 0,
+    reauth: random.chance(0.1) && !isPeaceful ? 60 : 0,
     encap: random.chance(0.1),
   };
 }
 
-function drawLink(random: Random, left: number, right: number, nat: boolean): Link {
-  const sides = [drawSide(random, true), drawSide(random, !nat)] as const;
+function drawLink(random: Random, left: number, right: number, nat: boolean, isPeaceful: boolean): Link {
+  const sides = [drawSide(random, true, isPeaceful), drawSide(random, !nat, isPeaceful)] as const;
   return {
     left,
     right,
@@ -40,14 +40,15 @@ function drawLink(random: Random, left: number, right: number, nat: boolean): Li
     hybrid: random.chance(0.12),
     mobike: random.chance(0.3),
     childless: random.pick(['allow', 'allow', 'allow', 'prefer', 'never']),
-    estranged: random.chance(0.03),
+    estranged: random.chance(0.03) && !isPeaceful,
     traffic: random.pick(['both', 'both', 'both', 'left', 'right', 'none']),
   };
 }
 
 const PERFECT: FaultRates = { loss: 0, duplicate: 0, corrupt: 0, late: 0 };
 
-function drawFaults(random: Random): FaultRates {
+function drawFaults(random: Random, isPeaceful: boolean): FaultRates {
+  if (isPeaceful) return { ...PERFECT, duplicate: random.below(100), late: random.below(150) };
   if (random.chance(0.25)) return PERFECT;
   const heavy = random.chance(0.2);
   return {
@@ -74,19 +75,21 @@ const WEIGHTS: readonly (readonly [Kind, number])[] = [
   ['install-failed', 1],
 ];
 /** Nothing that takes an SA down: nothing may go down then, and no packet be lost. */
-const PEACEFUL: readonly Kind[] = ['rekey', 'initiate', 'replay'];
+const PEACEFUL: readonly Kind[] = ['rekey', 'replay'];
 
 class EventDrawer {
   private readonly random: Random;
   private readonly links: readonly Link[];
   private readonly nat: boolean;
   private readonly latency: number;
+  private readonly isPeaceful: boolean;
 
-  constructor(random: Random, links: readonly Link[], nat: boolean, latency: number) {
+  constructor(random: Random, links: readonly Link[], nat: boolean, latency: number, isPeaceful: boolean) {
     this.random = random;
     this.links = links;
     this.nat = nat;
     this.latency = latency;
+    this.isPeaceful = isPeaceful;
   }
 
   draw(kind: Kind, at: number): ScheduledEvent[] {
@@ -136,7 +139,8 @@ class EventDrawer {
     if (!random.chance(0.6)) return events;
     const gateway = random.chance(0.8) ? link.left + link.right - event.gateway : event.gateway;
     const at = event.at + random.below(3 * this.latency + 5);
-    const kind = random.chance(0.75) ? event.kind : random.pick(['rekey', 'terminate', 'initiate'] as const);
+    const kind =
+      random.chance(0.75) || this.isPeaceful ? event.kind : random.pick(['rekey', 'terminate', 'initiate'] as const);
     const name = random.chance(0.7) ? event.name : connectionName(link);
     events.push({ at, kind, gateway: this.caller(kind, link, gateway), name });
     return events;
@@ -145,16 +149,16 @@ class EventDrawer {
 
 export function drawSchedule(seed: number): Schedule {
   const random = new Random('schedule', seed);
-  const nat = random.chance(0.2);
+  const isPeaceful = random.chance(0.2);
+  const nat = random.chance(0.2) && !isPeaceful;
   const gateways = random.chance(0.15) ? 3 : 2;
   const ends = gateways === 2 ? [[0, 1] as const] : [[0, 1] as const, [0, 2] as const];
-  const links = ends.map(([left, right]) => drawLink(random, left, right, nat));
+  const links = ends.map(([left, right]) => drawLink(random, left, right, nat, isPeaceful));
   const latency = random.pick([1, 10, 40, 150]);
   const chaos = random.between(20, 120) * 1000;
-  const isPeaceful = random.chance(0.3);
   const kinds = WEIGHTS.filter(([kind]) => !isPeaceful || PEACEFUL.includes(kind));
   const bag = kinds.flatMap(([kind, weight]) => Array<Kind>(weight).fill(kind));
-  const drawer = new EventDrawer(random, links, nat, latency);
+  const drawer = new EventDrawer(random, links, nat, latency, isPeaceful);
   const first: ScheduledEvent = {
     at: random.below(2000),
     kind: 'initiate',
@@ -172,7 +176,7 @@ export function drawSchedule(seed: number): Schedule {
     window: random.pick([1, 1, 1, 2, 4]),
     realCrypto: random.chance(0.01),
     latency,
-    faults: drawFaults(random),
+    faults: drawFaults(random, isPeaceful),
     chaos,
     events: [first, ...rest].sort((a, b) => a.at - b.at),
   };

@@ -14,8 +14,10 @@ interface Rule {
   started: boolean;
   /** Whatever takes it down but the user, something is to follow. */
   readonly comesBack: boolean;
-  /** It had a policy since the user last took it down. */
+  /** It had a policy since the user last wanted it. */
   covered: boolean;
+  /** The user took it down: what was under way may come up once more, but is to go. */
+  released: boolean;
 }
 
 export class Guard {
@@ -56,6 +58,11 @@ export class Guard {
   }
 
   /** @param name of a child or of its connection */
+  initiated(name: string): void {
+    for (const [child, rule] of this.rules) if (child.startsWith(name)) rule.released = false;
+  }
+
+  /** @param name of a child or of its connection */
   terminated(name: string): void {
     for (const link of this.schedule.links) {
       for (let index = 0; index < link.children; index++) {
@@ -64,6 +71,7 @@ export class Guard {
         if (rule === undefined || (child !== name && connectionName(link) !== name)) continue;
         rule.started = false;
         rule.covered = false;
+        rule.released = true;
       }
     }
   }
@@ -73,7 +81,7 @@ export class Guard {
       const { name } = effect.parameters;
       this.names.set(effect.key, name);
       const rule = this.rules.get(name);
-      if (rule !== undefined) rule.covered = true;
+      if (rule !== undefined && !rule.released) rule.covered = true;
       return;
     }
     const name = this.names.get(effect.key)!;
@@ -99,4 +107,5 @@ const ruleOf = ({ startAction, closeAction, dpdAction }: Side): Rule => ({
   started: startAction.includes('start'),
   comesBack: COMES_BACK.includes(closeAction) && COMES_BACK.includes(dpdAction),
   covered: false,
+  released: false,
 });

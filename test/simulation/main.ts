@@ -10,6 +10,9 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { drawSchedule } from './draw.ts';
+import { flood } from './flood.ts';
+import { heapInUse } from './heap.ts';
+import { HostileRun } from './hostile.ts';
 import type { Failure, Tally } from './run.ts';
 import { Shrinker } from './shrink.ts';
 import { tell } from './story.ts';
@@ -20,6 +23,9 @@ const PROGRESS_EVERY = 10_000;
 /** So many failing schedules are told; the others are only named. */
 const MOST_TOLD = 3;
 const MOST_LINES = 120;
+/** Milliseconds that the flood lasts, and in which the honest initiator has to be through. */
+const FLOOD_LIMIT = 8_000;
+const HONEST_WITHIN = 3_000;
 
 const number = (value: string | undefined, fallback: number): number => {
   const result = Number(value ?? fallback);
@@ -99,6 +105,36 @@ function tellOne(seed: number): boolean {
   return violation === undefined;
 }
 
+/** @returns whether nothing gave way */
+function runHostile(seed: number, messages: number): boolean {
+  const started = performance.now();
+  const seconds = () => (performance.now() - started) / 1000;
+  const progress = (done: number): void => {
+    const memory = Math.round(process.memoryUsage().rss / 1024 / 1024);
+    console.log(`${done} of ${messages}, ${Math.round(done / seconds())} a second, ${memory} MiB`);
+  };
+  const report = new HostileRun(seed).run(messages, heapInUse, progress);
+  const mib = (bytes: number) => (bytes / 1024 / 1024).toFixed(1);
+  console.log(
+    `${report.answered} answered, ${report.sessions} insider's SAs, at most ${report.mostHalfOpen} half-open; ` +
+      `heap ${mib(report.heapAtFirst)} MiB after a tenth, ${mib(report.heapAtLast)} MiB at the end; ${seconds().toFixed(1)} s`,
+  );
+  console.log(`${report.messages} hostile messages, 0 violations, seed ${seed}`);
+  return true;
+}
+
+/** @returns whether the honest initiator got through in time */
+function runFlood(perSecond: number): boolean {
+  const report = flood(perSecond, FLOOD_LIMIT);
+  const after = report.establishedAfter;
+  console.log(
+    `${perSecond} spoofed IKE_SA_INITs a second: ${report.cost.toFixed(1)} µs of processor time each, ` +
+      `load ${Math.round(report.load * 100)} %, ${report.dropped} dropped, at most ${report.mostHalfOpen} half-open`,
+  );
+  console.log(`the honest initiator ${after === undefined ? 'did not get through' : `was through after ${after} ms`}`);
+  return after !== undefined && after <= HONEST_WITHIN;
+}
+
 const { values } = parseArgs({
   options: {
     seed: { type: 'string' },
@@ -112,6 +148,8 @@ const { values } = parseArgs({
 
 async function main(): Promise<boolean> {
   if (values.tell !== undefined) return tellOne(number(values.tell, 1));
+  if (values.hostile !== undefined) return runHostile(number(values.seed, 1), number(values.hostile, 100_000));
+  if (values.flood !== undefined) return runFlood(number(values.flood, 20_000));
   const threads = number(values.threads, availableParallelism());
   return simulate(number(values.seed, 1), number(values.schedules, 1000), threads);
 }

@@ -101,6 +101,13 @@ export class Network {
     return !this.calm && fates === undefined && this.random.below(1000) < faults.loss;
   }
 
+  /** @returns milliseconds by which a packet of the data plane comes late: less than an old SA waits for it */
+  packetDelay(): number {
+    const { fates, faults } = this.schedule;
+    if (this.calm || fates !== undefined || this.random.below(1000) >= faults.late) return 0;
+    return this.random.between(1, 3000);
+  }
+
   private draw({ loss, duplicate, corrupt, late }: FaultRates, length: number): Fate | undefined {
     const { random } = this;
     const roll = random.below(1000);

@@ -98,6 +98,7 @@ export class Witness {
 
   commanded(gateway: Gateway, kind: 'initiate' | 'terminate' | 'rekey', name: string): void {
     if (kind === 'terminate') this.guards[gateway.index]!.terminated(name);
+    if (kind === 'initiate') this.guards[gateway.index]!.initiated(name);
   }
 
   reloaded(gateway: Gateway): void {

@@ -269,7 +269,7 @@ export class World implements Surroundings {
     if (isCut && !this.network.isCut(flow.to, flow.from)) return;
     if (!isCut && this.network.losesPacket()) return;
     const receiver = isCut || arrival === undefined ? undefined : this.gateways[arrival.gateway];
-    this.timeline.plan(sent + this.schedule.latency, () => {
+    this.timeline.plan(sent + this.schedule.latency + this.network.packetDelay(), () => {
       if (receiver?.running) this.receivePacket(flow, packet, arrival!, receiver, sent);
       else this.witness.swallowed(flow, sent, 'there is nobody');
     });
