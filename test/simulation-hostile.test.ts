@@ -6,7 +6,7 @@ import { HostileRun } from './simulation/hostile.ts';
 describe('a responder with an established SA beside it', () => {
   test('stands a hundred thousand hostile messages, from outside and with the keys', { timeout: 240_000 }, () => {
     const report = new HostileRun(1).run(100_000, heapInUse);
-    expect(report.answered).toBeGreaterThan(3_000);
+    expect(report.answered).toBeGreaterThan(1_500);
     expect(report.sessions).toBeGreaterThan(1_000);
     expect(report.mostHalfOpen).toBeLessThanOrEqual(1_000);
     // What lingers by design for half a minute is in both; nothing else may pile up.

@@ -21,7 +21,7 @@ const FRIENDLY_CHILD = 'net-gateway-friend';
 /** Milliseconds of virtual time from one message to the next. */
 const PACE = 2;
 /** Share of the messages that come without keys. */
-const OUTSIDE = 0.8;
+const OUTSIDE = 0.9;
 const CHECK_EVERY = 10_000;
 const MOST_HALF_OPEN = 1000;
 const IKE_AUTH = 35;
