@@ -1,6 +1,16 @@
 /** A worker's view of its arena (assembly/layout/arena.ts). */
-import { ARENA_DROPS, ARENA_EVENT_COUNT, ARENA_EVENTS, ARENA_NOW, EVENT_SIZE } from '../../assembly/layout/arena.ts';
+import {
+  ARENA_DROPS,
+  ARENA_EVENT_COUNT,
+  ARENA_EVENTS,
+  ARENA_HEADER_SIZE,
+  ARENA_NOW,
+  ARENA_SIZE,
+  EVENT_SIZE,
+} from '../../assembly/layout/arena.ts';
 import type { KernelMemory } from './backends/backend.ts';
+
+const PAGE = 4096;
 
 export class Arena {
   /** Offset in linear memory. */
@@ -19,6 +29,14 @@ export class Arena {
     this.words = words;
     this.#floats = new Float64Array(memory.buffer);
     this.#now = (address + ARENA_NOW) >>> 3;
+  }
+
+  /**
+   * Has the system provide all of the arena's memory now, which the first packets would wait for
+   * otherwise: a huge page is cleared in a millisecond.
+   */
+  populate(): void {
+    for (let field = ARENA_HEADER_SIZE; field < ARENA_SIZE; field += PAGE) this.set(field, 0);
   }
 
   /** @param field offset in the arena */

@@ -37,7 +37,6 @@ import { PathMtus } from './path-mtu.ts';
 import { WorkerPool, type WorkerReports } from './pool.ts';
 import { Sad } from './sad.ts';
 import { Spd } from './spd.ts';
-import { warmUp } from './warm-up.ts';
 
 const DEFAULT_BACKEND = 'wasm';
 /** Datagrams of one IKE socket in one turn of the event loop. */
@@ -116,7 +115,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
 
   async start(backend: string): Promise<void> {
     process.once('exit', this.#onExit);
-    const starting = WorkerPool.start({
+    this.#pool = await WorkerPool.start({
       tasks: this.#descriptors.workers.map((descriptors, worker) => ({
         ...descriptors,
         memory: this.#memory.memory,
@@ -131,9 +130,6 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
         this.emit('error', new EspalierError('ERR_WORKER', `a worker has failed: ${cause.message}`, { cause }));
       },
     });
-    // While the threads come up this one would idle.
-    warmUp(this.#compiled.module);
-    this.#pool = await starting;
     this.#backend = backend;
     this.#watches = this.#descriptors.ike.plain.map((socket) => new Watch(socket.fd, () => this.#receiveIke(socket)));
   }

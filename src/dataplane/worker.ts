@@ -15,6 +15,7 @@ import type { Receiver } from './io/raw.ts';
 import { Watch } from './io/watch.ts';
 import { instantiateKernel, viewMemory } from './kernel.ts';
 import { Outbound } from './outbound.ts';
+import { warmUp } from './warm-up.ts';
 
 /** Batches of one descriptor before another one has its turn. */
 const TURN = 4;
@@ -89,13 +90,15 @@ function reportedError(error: unknown): ReportedError {
 
 class Worker {
   static async start(task: WorkerTask): Promise<Worker> {
+    warmUp(task.module);
     const memory = viewMemory(task.memory);
     const kernel = instantiateKernel(task.module, memory);
+    const arena = new Arena(memory, task.arena);
+    arena.populate();
     kernel.initialiseCrypto(task.arena + ARENA_CRYPTO);
     kernel.initialiseArena(task.arena);
     const create = (name: string) => createBackend(name, memory, kernel);
     const backend = { current: await create(task.backend) };
-    const arena = new Arena(memory, task.arena);
     arena.set(ARENA_CAPABILITIES, task.capabilities);
     return new Worker(task, arena, kernel, backend, create);
   }
