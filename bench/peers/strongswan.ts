@@ -113,6 +113,7 @@ charon-systemd {
       ike = 2
       cfg = 2
       enc = 1
+      esp = 2
       flush_line = yes
     }
   }

@@ -140,7 +140,9 @@ export class Pair {
 
   /** Both sides know one IKE SA, the same, with one child SA, the same; old ones are gone. */
   async agrees(): Promise<boolean> {
-    const { ikeSas } = await this.espalier.client.status();
+    const status = await this.espalier.client.status();
+    // A passive one lost a collision that the peer did not notice: nobody knows of it, and it goes by itself.
+    const ikeSas = status.ikeSas.filter(({ state }) => state !== 'PASSIVE');
     const [sa] = ikeSas;
     const [child] = sa?.children ?? [];
     if (ikeSas.length !== 1 || sa!.children.length !== 1 || child === undefined) return false;
@@ -170,7 +172,7 @@ export class Pair {
     return sas;
   }
 
-  /** Packets that the peer's system has counted as lost: at its UDP socket, or at charon's TUN. */
+  /** Packets that the peer has counted as lost: its system at the UDP socket or at charon's TUN, charon for want of an outbound SA. */
   peersDrops(): number {
     const read = (file: string) => this.bed.run(this.#peerAt, 'cat', file);
     const [names, values] = read('/proc/net/snmp')
@@ -184,8 +186,9 @@ export class Pair {
         ?.trim()
         .split(/\s+/)
         .map(Number) ?? [];
+    const charon = this.strongswan.log.match(/no matching outbound IPsec policy|could not find an outbound IPsec SA/g);
     // Received and sent, each: bytes packets errs drop …
-    return udp + [2, 3, 10, 11].reduce((sum, column) => sum + (tun[column] ?? 0), 0);
+    return udp + [2, 3, 10, 11].reduce((sum, column) => sum + (tun[column] ?? 0), charon?.length ?? 0);
   }
 
   /** Both hosts reach each other, every time. */

@@ -2,7 +2,7 @@
  * Rekeying with strongSwan under a running ping flood: by either side and by both at once, of the child
  * SA and of the IKE SA. No ping is lost unless strongSwan's system counted it, and what remains is one SA of each kind on either side.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { PingReport } from '../../src/demo/ping.ts';
 import { ping } from './hosts.ts';
 import { HOST_A, HOST_B, IMPATIENT, ours, Pair, theirs, until } from './strongswan-pair.ts';
@@ -26,6 +26,8 @@ describe('rekeying with a strongSwan peer', () => {
     await pair.espalier.start(ours(), IMPATIENT.sections);
     await pair.espalier.client.up('net');
   });
+
+  afterEach(() => losing(''));
 
   afterAll(() => pair.remove());
 
