@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type {
   DataPlane,
   DataPlaneEvents,
@@ -159,8 +159,7 @@ describe('ControlPlane', () => {
     const { a, b, left } = gateways();
     a.failure = new Error('the SAD is full');
     await left.initiate('tunnel').catch(() => undefined);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    expect(b.sas.size).toBe(0);
+    await vi.waitFor(() => expect(b.sas.size).toBe(0), 5_000);
     expect(left.status()).toMatchObject([{ state: 'ESTABLISHED', children: [] }]);
   });
 
@@ -171,8 +170,7 @@ describe('ControlPlane', () => {
     left.reload(configFromObject(side('192.0.2.1', '192.0.2.2')).config);
     expect(left.status()).toMatchObject([{ id, state: 'ESTABLISHED' }]);
     left.reload(configFromObject(side('192.0.2.1', '192.0.2.2', { dpd_delay: 60 })).config);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    expect(left.status()).toEqual([]);
+    await vi.waitFor(() => expect(left.status()).toEqual([]), 5_000);
     await left.initiate('tunnel');
     expect(left.status()[0]!.id).not.toBe(id);
   });

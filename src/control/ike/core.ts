@@ -186,6 +186,7 @@ export class IkeCore {
     const sas = this.sasOf(connection);
     const children = child ? sas.flatMap((sa) => childrenOf(sa, child, isInstalled)) : [];
     for (const each of children) this.cx.operations.deleteChild(each.owner, each, 'command', 'taken down by command');
+    if (child) for (const sa of sas) cancelChild(sa, child);
     if (!child) for (const sa of sas) this.cx.operations.deleteIke(sa, 'command', 'taken down by command');
     const isDone = () =>
       child ? children.every(({ state }) => state === 'DELETED') : sas.every(({ state }) => state === 'DESTROYING');
@@ -243,6 +244,13 @@ export class IkeCore {
 }
 
 /** Those of an IKE SA that are up and made by that entry of the configuration. */
+/** What is only being made when it is taken down does not come up. */
+function cancelChild(sa: IkeSa, { name }: ChildConfig): void {
+  const at = sa.wanted.findIndex(({ config }) => config.name === name);
+  if (at >= 0) sa.wanted.splice(at, 1);
+  if (sa.creating.has(name)) sa.unwanted.add(name);
+}
+
 const childrenOf = (sa: IkeSa, { name }: ChildConfig, takes: (state: ChildSaState) => boolean): ChildSa[] =>
   [...sa.children.values()].filter(({ config, state }) => config.name === name && takes(state));
 

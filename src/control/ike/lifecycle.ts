@@ -13,8 +13,12 @@ const LINGER = 30_000;
  * Ends an IKE SA with everything under it, at once and without a word to the peer: keys are wiped,
  * children removed, operations abandoned. Its last answer can still be repeated for a while.
  */
-export function destroy(cx: Context, sa: IkeSa, cause: Cause, why: EspalierError): void {
+export function destroy(cx: Context, sa: IkeSa, trigger: Cause, why: EspalierError): void {
   if (sa.state === 'DESTROYING') return;
+  // What was to go is gone for that reason, be it that the peer fell silent in the middle of it; only of
+  // what had grown old the silence says more.
+  const intended = sa.deletion?.cause;
+  const cause = intended === undefined || (intended === 'expired' && trigger === 'dead') ? trigger : intended;
   const wasEstablished = sa.establishedAt > 0;
   const isSuperseded = sa.replacedBy !== undefined || sa.state === 'PASSIVE';
   sa.state = 'DESTROYING';

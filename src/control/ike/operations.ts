@@ -1,6 +1,7 @@
 /** What timers, commands and events begin: the operations of `tasks/`, each with what must be true first. */
 import type { Endpoint } from '../../contract.ts';
 import type { ConnectionConfig } from '../config/model.ts';
+import { EXCHANGE } from '../wire/iana.ts';
 import { peerAddress } from './choose.ts';
 import type { Context, Operations } from './context.ts';
 import { enqueue } from './exchange.ts';
@@ -62,6 +63,12 @@ export function operations(cx: Context): Operations {
 
     deleteIke(sa, cause, reason) {
       if (sa.state === 'DELETING' || sa.state === 'DESTROYING') return;
+      if (sa.establishedAt === 0 && awaitsAuthentication(sa)) {
+        // The peer may believe by now that it is established: it is told as soon as that is certain.
+        sa.deletion = { cause, reason };
+        sa.wanted.length = 0;
+        return;
+      }
       if (sa.establishedAt === 0) {
         destroy(cx, sa, cause, because('ERR_DELETED', reason));
         return;
@@ -79,6 +86,9 @@ export function operations(cx: Context): Operations {
     updateAddresses: (sa, addresses) => updateAddresses(cx, sa, addresses),
   };
 }
+
+const awaitsAuthentication = ({ window }: IkeSa): boolean =>
+  [...window.outstanding.values()].some(({ exchange }) => exchange === EXCHANGE.IKE_AUTH);
 
 /** @returns from where to where a connection is called */
 function pathOf(cx: Context, connection: ConnectionConfig): { local: Endpoint; remote: Endpoint } | undefined {

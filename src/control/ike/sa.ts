@@ -112,6 +112,8 @@ export class IkeSa {
   readonly deletedEarly = new Set<number>();
   /** Names of children that are asked for with CREATE_CHILD_SA right now. */
   readonly creating = new Set<string>();
+  /** Of those, what the user has taken down meanwhile. */
+  readonly unwanted = new Set<string>();
   /** By purpose; all are cancelled with the SA. */
   readonly timers = new Map<string, Timer>();
 

@@ -47,6 +47,7 @@ export function inherit(cx: Context, old: IkeSa, next: IkeSa): void {
   }
   old.children.clear();
   for (const name of old.creating) next.creating.add(name);
+  for (const name of old.unwanted) next.unwanted.add(name);
   for (const [purpose, timer] of old.timers) {
     if (!purpose.startsWith(CREATE_AGAIN)) continue;
     next.timers.set(purpose, timer);

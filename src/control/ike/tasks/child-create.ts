@@ -28,6 +28,7 @@ const MAX_RETRIES = 10;
 /** Asks for a child as soon as the window lets us; until then it counts as being made. */
 export function requestChild(cx: Context, sa: IkeSa, wanted: WantedChild, tries = 0): void {
   sa.creating.add(wanted.config.name);
+  sa.unwanted.delete(wanted.config.name);
   enqueue(cx, sa, new ChildCreate(wanted, tries));
 }
 
@@ -41,8 +42,12 @@ class ChildCreate extends ChildExchange {
     this.tries = tries;
   }
 
-  protected isWanted(): boolean {
-    return true;
+  protected isWanted(sa: IkeSa): boolean {
+    return !sa.unwanted.delete(this.subject);
+  }
+
+  protected override tooLate(sa: IkeSa): string | undefined {
+    return sa.unwanted.has(this.subject) ? 'it was taken down before it was up' : super.tooLate(sa);
   }
 
   protected prelude(): Payload[] {
@@ -74,7 +79,8 @@ class ChildCreate extends ChildExchange {
     sa.creating.add(wanted.config.name);
     cx.setTimer(sa, purpose, cx.now + RETRY_PAUSE + cx.randomBelow(RETRY_PAUSE), () => {
       const successor = newest(sa);
-      sa.creating.delete(wanted.config.name);
+      for (const each of [sa, successor]) each.creating.delete(wanted.config.name);
+      if (successor.unwanted.delete(wanted.config.name)) return;
       if (isUsable(successor.state)) requestChild(cx, successor, wanted, this.tries + 1);
     });
   }

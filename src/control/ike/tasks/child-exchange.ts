@@ -61,6 +61,11 @@ export abstract class ChildExchange implements Task {
 
   /** @returns whether there is still something to do */
   protected abstract isWanted(sa: IkeSa): boolean;
+  /** The answer is here: @returns why it comes too late, if it does */
+  protected tooLate(sa: IkeSa): string | undefined {
+    return sa.state === 'DELETING' ? 'the IKE SA is being deleted' : undefined;
+  }
+
   /** Notifications that say what it is for. */
   protected abstract prelude(): Payload[];
   /** The child is there, not yet sending. */
@@ -106,6 +111,8 @@ export abstract class ChildExchange implements Task {
   }
 
   private accept(sa: IkeSa, payloads: readonly Payload[]): void {
+    const reason = this.tooLate(sa);
+    if (reason !== undefined) throw new Failure('ERR_CANCELLED', reason);
     if (this.exchange === EXCHANGE.IKE_FOLLOWUP_KE) {
       this.keys.acceptFollowup(payloads);
       return;
@@ -162,6 +169,7 @@ export abstract class ChildExchange implements Task {
 
   private release(cx: Context, sa: IkeSa): void {
     sa.creating.delete(this.config.name);
+    sa.unwanted.delete(this.config.name);
     if (this.asked !== undefined) cx.environment.releaseSpi(this.asked.spiIn);
     this.asked = undefined;
     this.keys.destroy();

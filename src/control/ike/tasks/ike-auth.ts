@@ -85,6 +85,7 @@ export class IkeAuth implements Task {
     const { nonceI, nonceR } = sa.handshake!;
     const { asked } = this;
     established(cx, sa);
+    if (sa.deletion !== undefined) cx.operations.deleteIke(sa, sa.deletion.cause, sa.deletion.reason);
     if (asked === undefined) return 'done';
     this.asked = undefined;
     sa.creating.delete(asked.config.name);
@@ -162,6 +163,8 @@ export class IkeAuth implements Task {
     nonces: { nonceI: Uint8Array; nonceR: Uint8Array },
   ): void {
     try {
+      const isGoing = sa.deletion !== undefined || sa.unwanted.delete(asked.config.name);
+      if (isGoing) throw new Failure('ERR_CANCELLED', 'it was taken down before it was up');
       const { config, agreement } = acceptChild(sa, asked, payloads, FROM_IKE_AUTH);
       const keys = deriveChildKeys(sa.algorithms!.prf, sa.keys!.d, agreement.suite, nonces);
       announceChild(cx, installChild(cx, sa, { config, agreement, keys, initiator: true, send: true }));
