@@ -69,7 +69,9 @@ export function respondFollowup(cx: Context, sa: IkeSa, { payloads }: Received):
     answer.push(expectFollowup(cx, sa, { ...followup, methods: others, secrets }));
     return { payloads: answer };
   }
-  const after = followup.finish(secrets);
-  wipe(...secrets);
-  return { payloads: answer, after };
+  try {
+    return { payloads: answer, after: followup.finish(secrets) };
+  } finally {
+    wipe(...secrets);
+  }
 }

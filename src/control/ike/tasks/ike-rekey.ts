@@ -206,6 +206,12 @@ export function respondIkeRekey(cx: Context, sa: IkeSa, { payloads }: Received):
     throw new Failure('ERR_NO_KE', 'the rekeying of an IKE SA needs a key exchange', NOTIFY.NO_PROPOSAL_CHOSEN);
   const next = new IkeSa(cx.nextId(), false, spis, sa.connection, sa, cx.parts.receiveWindow);
   const succeed = (additional: readonly Uint8Array[]): (() => void) => {
+    if (sa.replacedBy !== undefined) {
+      // Ours was done first, while the peer was busy with additional key exchanges, and the old SA is
+      // being deleted: the peer, which has answered ours, goes on with that one (RFC 7296 §2.25.2).
+      wipe(secret);
+      throw new Failure('ERR_REKEYED', 'the IKE SA has been rekeyed already', NOTIFY.TEMPORARY_FAILURE);
+    }
     keySuccessor(cx, sa, next, proposal.transforms, { secret, additional, nonceI, nonceR });
     wipe(secret);
     becomeSuccessor(cx, sa, next);
@@ -225,15 +231,6 @@ function takeOver(cx: Context, sa: IkeSa, next: IkeSa): void {
   }
   if (sa.state === 'REKEYING') {
     sa.rivalSuccessor = next;
-    return;
-  }
-  const ours = sa.replacedBy;
-  if (ours !== undefined) {
-    // Ours was done first, while the peer was still busy with additional key exchanges.
-    if (Buffer.compare(ours.lowestNonce, next.lowestNonce) < 0) {
-      inherit(cx, ours, next);
-      cx.operations.deleteIke(ours, 'replaced', 'the peer rekeyed at the same time');
-    }
     return;
   }
   inherit(cx, sa, next);
