@@ -184,6 +184,22 @@ describe('both sides rekey a child at once', () => {
     }
   });
 
+  test('and nobody sends on a child that the peer has not heard of, when an answer is late', () => {
+    for (let round = 0; round < 8; round++) {
+      const { network, left, right } = established();
+      network.startTraffic();
+      network.tamper = (datagram, from) =>
+        from === left && parseHeader(datagram.data).response ? undefined : datagram;
+      network.command(left, 'rekey', 'net');
+      network.command(right, 'rekey', 'net');
+      network.pass(1_000);
+      network.tamper = (datagram) => datagram;
+      network.pass(30_000);
+      expect(network.lost).toEqual([]);
+      expectOneChild(network, left, right);
+    }
+  });
+
   test('and end with one child when one request comes too late', () => {
     for (let round = 0; round < 4; round++) {
       const { network, left, right } = established();

@@ -97,8 +97,10 @@ export function removeChild(cx: Context, child: ChildSa, cause: Cause, reason: s
   if (child.state === 'DELETED') return;
   const replaced = cause === 'replaced';
   const successor = child.replacedBy;
-  // The peer has let go of the old one, so it is ready for the new one.
-  if (successor !== undefined && successor.state !== 'DELETED' && !successor.sending) cx.policies.use(successor);
+  // The peer has let go of the one in use, so it is ready for the new one. That it lets go of what lost a
+  // collision says nothing: the answer that makes the winner may still be on its way.
+  if (child.sending && successor !== undefined && successor.state !== 'DELETED' && !successor.sending)
+    cx.policies.use(successor);
   child.state = 'DELETED';
   cx.clearTimers(child);
   child.owner.children.delete(child.id);
