@@ -66,6 +66,12 @@ export class ChildRekey extends ChildExchange {
       resolveCollision(cx, sa, this.old, child, rival);
       return;
     }
+    if (rival?.replacedBy !== undefined && Buffer.compare(child.lowestNonce, rival.lowestNonce) < 0) {
+      // The answer was so late that the peer's child, which won, has had an heir of its own since.
+      retire(cx, child, rival.replacedBy);
+      enqueue(cx, sa, new DeleteChild(child, 'replaced', 'the peer rekeyed at the same time'));
+      return;
+    }
     replace(cx, this.old, child);
     cx.policies.use(child);
     if (this.old.state !== 'DELETED') enqueue(cx, sa, new DeleteChild(this.old, 'replaced', 'it was rekeyed'));
