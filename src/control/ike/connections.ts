@@ -107,6 +107,7 @@ export class ConnectionManager {
     for (const child of children) {
       intent.keep.delete(child.name);
       intent.released.add(child.name);
+      this.fail(intent, child.name, 'ERR_CANCELLED', `child "${child.name}" was taken down meanwhile`);
       this.cx.policies.unblock(connection, child);
       if (intent.held.delete(child.name)) this.cx.policies.untrap(connection, child);
     }
@@ -121,6 +122,9 @@ export class ConnectionManager {
   /** Brings up what is not there yet, over the connection's IKE SA or a new one. */
   private want(connection: ConnectionConfig, children: readonly ChildConfig[], packet?: WantedChild['packet']): void {
     if (this.stopping) return;
+    // What was taken down while it was being made, and is wanted again, just goes on.
+    for (const sa of this.cx.table.ofConnection(connection.name))
+      for (const { name } of children) sa.unwanted.delete(name);
     const usable = this.usable(connection);
     const wanted = children
       .filter((child) => this.installed(connection, child) === undefined && !this.isPending(connection, child))
@@ -229,7 +233,9 @@ export class ConnectionManager {
     intent.tries++;
     const again = cause === 'dead' && (keyingtries === 0 || intent.tries < keyingtries);
     if (again) {
-      this.initiate(sa.connection, sa.wantedAtFirst);
+      // What was asked for while it was tried is wanted, too.
+      const wanted = new Map([...sa.wanted, ...sa.wantedAtFirst].map((each) => [each.config.name, each]));
+      this.initiate(sa.connection, [...wanted.values()]);
       return;
     }
     this.fail(intent, undefined, why.code, why.message);
