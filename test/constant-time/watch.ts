@@ -12,7 +12,7 @@ import { packagePath } from '../../src/package-root.ts';
 import { Random } from '../crypto/laboratory.ts';
 import { batchesOf, compile, keysOf, packetOf, WATCHED_SUITES, WatchedKernel } from './kernel.ts';
 import { codeSection, decode } from './wasm/decode.ts';
-import type { Finding } from './wasm/machine.ts';
+import type { Finding } from './wasm/finding.ts';
 
 /** Of loads, stores and branches in the functions of assembly/crypto: so many have been executed. */
 const COVERAGE = 0.95;

@@ -18,20 +18,9 @@ import {
   type WasmFunction,
   type WasmModule,
 } from './decode.ts';
+import type { Finding, Leak } from './finding.ts';
 import { BINARY_32, BINARY_64, BITWISE, BYTES_STAY, COMPARE_64, DIVISIONS, LOADS, STORES, UNARY } from './scalar.ts';
 import { SIMD } from './simd.ts';
-
-export type Leak = 'address' | 'branch' | 'select' | 'division' | 'length';
-
-export interface Finding {
-  readonly leak: Leak;
-  readonly function: string;
-  /** Offset of the instruction in the module. */
-  readonly at: number;
-  /** How often it met a secret, and how often that was something other than 0. */
-  times: number;
-  nonzero: number;
-}
 
 const SLOTS = 65_536;
 

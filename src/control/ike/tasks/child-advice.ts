@@ -1,4 +1,9 @@
-/** What to say, and to whom, when a child SA does not come about. */
+/**
+ * What to say, and to whom, when a child SA does not come about:
+ *
+ *   HDR, SK {… SA, Ni, [KEi,] TSi, TSr} -->
+ *             <-- HDR, SK {N(NO_PROPOSAL_CHOSEN) | N(TS_UNACCEPTABLE) | N(SINGLE_PAIR_REQUIRED) | …}
+ */
 import type { ChildOffer } from '../../child/negotiation.ts';
 import type { ChildConfig } from '../../config/model.ts';
 import { formatProposal } from '../../proposals/keywords.ts';

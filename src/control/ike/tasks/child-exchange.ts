@@ -1,5 +1,9 @@
 /**
- * What the creation and the rekeying of a child SA have in common (RFC 7296 §1.3.1, §1.3.3).
+ * What the creation and the rekeying of a child SA have in common (RFC 7296 §1.3.1, §1.3.3):
+ *
+ *   HDR, SK {…, SA, Ni, [KEi,] TSi, TSr} -->
+ *             <-- HDR, SK {…, SA, Nr, [KEr,] TSi, TSr}
+ *              or HDR, SK {N(INVALID_KE_PAYLOAD)}: once more with another KEi
  */
 import type { ChildAgreement, ChildSa } from '../../child/child-sa.ts';
 import { installChild } from '../../child/install.ts';

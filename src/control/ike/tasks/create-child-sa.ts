@@ -1,6 +1,11 @@
 /**
  * CREATE_CHILD_SA, by its responder: what is inside says which of its three uses it is (RFC 7296 §1.3),
  * and what we are doing ourselves whether it is possible now (§2.25).
+ *
+ *   HDR, SK {SA(IKE), Ni, KEi} -->                           a new IKE SA: `ike-rekey.ts`
+ *   HDR, SK {N(REKEY_SA), SA, Ni, [KEi,] TSi, TSr} -->       a new child for an old one: `child-rekey.ts`
+ *   HDR, SK {SA, Ni, [KEi,] TSi, TSr} -->                    another child: `child-create.ts`
+ *             <-- HDR, SK {N(TEMPORARY_FAILURE) | N(NO_ADDITIONAL_SAS)}: none of them now
  */
 import { EXCHANGE, NOTIFY, PROTOCOL } from '../../wire/iana.ts';
 import { find, findNotify } from '../../wire/message.ts';

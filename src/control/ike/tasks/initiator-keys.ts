@@ -1,6 +1,11 @@
 /**
  * The initiator's key exchanges of one CREATE_CHILD_SA and the IKE_FOLLOWUP_KE exchanges behind it
- * (RFC 7296 §1.3, RFC 9370 §2.2.4).
+ * (RFC 7296 §1.3, RFC 9370 §2.2.4):
+ *
+ *   HDR, SK {SA, Ni, KEi, …} -->
+ *             <-- HDR, SK {SA, Nr, KEr, …, [N(ADDITIONAL_KEY_EXCHANGE)(link)]}
+ *   HDR, SK {KEi(1), N(ADDITIONAL_KEY_EXCHANGE)(link)} -->
+ *             <-- HDR, SK {KEr(1), [N(ADDITIONAL_KEY_EXCHANGE)(next link)]}
  */
 import type { KeyExchangeInitiator } from '../../crypto/provider.ts';
 import { wipe } from '../../crypto/secret.ts';
