@@ -4,9 +4,14 @@
  *   anybody ── mutated messages, with and without the friend's SPIs and address ──► responder ◄── friend
  *   insider ── mutated payloads inside SK, with the keys ─────────────────────────►
  *
- * The insider is authenticated, or about to be: nothing stops its bytes from being looked at.
+ * The insiders are authenticated, or about to be: nothing stops their bytes from being looked at. One has
+ * a secret, the other a certificate and additional key exchanges.
  */
+import { toPem } from '../../src/control/auth/pem.ts';
+import { type Credentials, createCa, createCertificate } from '../../src/control/auth/pki.ts';
+import type { Config } from '../../src/control/config/model.ts';
 import { makeProtection } from '../../src/control/crypto/protection.ts';
+import { EXCHANGE } from '../../src/control/wire/iana.ts';
 import { sealPart } from '../../src/control/wire/message.ts';
 import type { SkProtection } from '../../src/control/wire/payloads/sk.ts';
 import { configOf, connection, Host } from './host.ts';
@@ -18,15 +23,53 @@ import { Violation } from './violation.ts';
 const RESPONDER = '192.0.2.1';
 const FRIEND = '198.51.100.1';
 const FRIENDLY_CHILD = 'net-gateway-friend';
+const MESSAGE_ID_AT = 20;
 /** Milliseconds of virtual time from one message to the next. */
 const PACE = 2;
 /** Share of the messages that come without keys. */
-const OUTSIDE = 0.9;
+const OUTSIDE = 0.8;
 const CHECK_EVERY = 10_000;
 const MOST_HALF_OPEN = 1000;
-const IKE_AUTH = 35;
+/** Now and then a crowd of honest-looking initiators begins, answers cookies and goes away: more than may be half-open. */
+const CROWD_EVERY = 100_000;
+const CROWD = 1500;
+const { IKE_AUTH, IKE_INTERMEDIATE } = EXCHANGE;
 
-const INSIDER = configOf({ gateway: connection('insider', 'gateway', [], [RESPONDER]) });
+/** Names of the insiders. */
+const CLERK = 'clerk';
+const INSIDERS = ['insider', CLERK] as const;
+type Insider = (typeof INSIDERS)[number];
+
+type Connection = ReturnType<typeof connection>;
+
+/** Ed25519's keys and signatures have one length, so that a run from a seed makes the same decisions again. */
+const CA = createCa({ subject: 'CN=ca', kind: 'ed25519', now: 0 });
+const certified = (name: string): Credentials =>
+  createCertificate({ issuer: CA, subject: `CN=${name}`, names: [name], kind: 'ed25519', now: 0 });
+const [OF_GATEWAY, OF_CLERK] = [certified('gateway'), certified(CLERK)];
+
+/** Between the gateway and an insider, from either side; the clerk's goes by certificate. */
+function ofInsider(own: string, peer: string, here: readonly string[], there: readonly string[]): Connection {
+  const plain = connection(own, peer, here, there);
+  if (own !== CLERK && peer !== CLERK) return plain;
+  const { certificate, privateKey } = own === CLERK ? OF_CLERK : OF_GATEWAY;
+  const pem = (der: Uint8Array): string => toPem('CERTIFICATE', der);
+  const [child] = Object.values(plain.children!);
+  return {
+    ...plain,
+    proposals: ['aes128gcm16-prfsha256-x25519-ke1_mlkem512'],
+    local: { auth: 'pubkey', id: own, certs: [pem(certificate)], key: toPem('PRIVATE KEY', privateKey) },
+    remote: { auth: 'pubkey', id: peer, cacerts: [pem(CA.certificate)] },
+    children: { [childOf(own, peer)]: { ...child, esp_proposals: ['aes128gcm16-x25519-ke1_mlkem512'] } },
+  };
+}
+
+const childOf = (own: string, peer: string): string => `net-${own}-${peer}`;
+
+const CONFIGS: Readonly<Record<Insider, Config>> = {
+  insider: configOf({ gateway: ofInsider('insider', 'gateway', [], [RESPONDER]) }),
+  clerk: configOf({ gateway: ofInsider(CLERK, 'gateway', [], [RESPONDER]) }),
+};
 
 /** A protected request, as it was before it was protected. */
 interface Sample {
@@ -66,14 +109,15 @@ export class HostileRun {
   private readonly report = { messages: 0, answered: 0, sessions: 0, mostHalfOpen: 0, heapAtFirst: 0, heapAtLast: 0 };
   private victim = '';
   private readonly friendlySpis: { readonly spiI: bigint; readonly spiR: bigint };
-  private readonly authSamples: readonly Sample[];
+  private readonly handshakeSamples: readonly Sample[];
   private readonly otherSamples: readonly Sample[];
 
   constructor(seed: number) {
     this.random = new Random('hostile', seed);
     const config = configOf({
       friend: connection('gateway', 'friend', [RESPONDER], [FRIEND]),
-      insider: connection('gateway', 'insider', [RESPONDER], []),
+      insider: ofInsider('gateway', 'insider', [RESPONDER], []),
+      clerk: ofInsider('gateway', CLERK, [RESPONDER], []),
     });
     this.gateway = new Host(config, this.provider('gateway'));
     this.friend = new Host(
@@ -82,12 +126,13 @@ export class HostileRun {
     );
     this.friend.command('initiate', 'gateway', this.now);
     this.exchange();
-    this.collect();
+    for (const name of INSIDERS) this.collect(name);
     this.victim = this.friendly();
     const [sa] = this.friend.core.status(this.now);
     this.friendlySpis = { spiI: BigInt(`0x${sa!.spiI}`), spiR: BigInt(`0x${sa!.spiR}`) };
-    this.authSamples = this.samples.filter(({ exchange }) => exchange === IKE_AUTH);
-    this.otherSamples = this.samples.filter(({ exchange }) => exchange !== IKE_AUTH);
+    const inHandshake = ({ exchange }: Sample) => exchange === IKE_AUTH || exchange === IKE_INTERMEDIATE;
+    this.handshakeSamples = this.samples.filter(inHandshake);
+    this.otherSamples = this.samples.filter((sample) => !inHandshake(sample));
     if (!this.victim.includes('INSTALLED')) throw new Error('the friend has no SA');
   }
 
@@ -99,6 +144,7 @@ export class HostileRun {
   run(count: number, heapInUse: () => number, progress: (done: number) => void = () => undefined): HostileReport {
     for (let index = 1; index <= count; index++) {
       this.now += PACE;
+      if (index % CROWD_EVERY === CROWD_EVERY / 2) this.crowd();
       this.attack();
       if (index % CHECK_EVERY === 0) this.check();
       if (index === Math.ceil(count / 10)) this.report.heapAtFirst = heapInUse();
@@ -128,7 +174,7 @@ export class HostileRun {
       const { spiI, spiR } = this.friendlySpis;
       view.setBigUint64(0, spiI);
       if (random.chance(0.9)) view.setBigUint64(8, spiR);
-      view.setUint32(20, random.below(8));
+      view.setUint32(MESSAGE_ID_AT, random.below(8));
     }
     const address = asFriend && random.chance(0.7) ? FRIEND : this.anywhere();
     this.deliver(data, address);
@@ -137,8 +183,12 @@ export class HostileRun {
   private attackFromInside(): void {
     const { random } = this;
     if (this.session === undefined || this.session.silent > 1 || random.chance(0.01)) this.infiltrate();
-    const session = this.session!;
-    const fitting = session.authenticated ? this.otherSamples : this.authSamples;
+    const { session } = this;
+    if (session === undefined) {
+      this.attackFromOutside();
+      return;
+    }
+    const fitting = session.authenticated ? this.otherSamples : this.handshakeSamples;
     const sample = random.pick(random.chance(0.9) ? fitting : this.samples);
     const { first, bytes } = spoilChain(sample.chain, random.pick(this.samples).chain, random);
     const messageId = random.chance(0.95) ? session.messageId : random.next();
@@ -167,26 +217,45 @@ export class HostileRun {
     }
   }
 
-  /** Makes a new SA as the configuration allows it, half of the time only up to where it would have to prove itself. */
+  /** Makes a new SA as the configuration allows it, or goes up to where it would have to prove itself, or to what comes before. */
   private infiltrate(): void {
-    const address = this.anywhere();
-    const { insider, session } = this.connect(address, this.random.chance(0.8));
-    insider.outbox.length = 0;
-    this.session = session;
-    this.report.sessions++;
+    const { random } = this;
+    const until = random.pick([undefined, undefined, undefined, IKE_AUTH, IKE_INTERMEDIATE]);
+    this.session = this.connect(random.pick(INSIDERS), this.anywhere(), until)?.session;
+    if (this.session !== undefined) this.report.sessions++;
   }
 
-  private connect(address: string, authenticate: boolean): { insider: Host; session: Session } {
+  private crowd(): void {
+    for (let each = 0; each < CROWD; each++) this.connect('insider', this.anywhere(), IKE_AUTH);
+    this.check();
+  }
+
+  /**
+   * @param until the exchange whose request of the insider's is not delivered any more
+   * @returns undefined if the gateway has too many half-open SAs to listen
+   */
+  private connect(
+    name: Insider,
+    address: string,
+    until?: number,
+  ): { readonly insider: Host; readonly session: Session } | undefined {
     const random = new Random('insider', this.random.next());
-    const insider = new Host(INSIDER, simulatedProvider(random.bytes, false), address, true);
+    const insider = new Host(CONFIGS[name], simulatedProvider(random.bytes, false), address, true);
     insider.command('initiate', 'gateway', this.now);
-    for (let round = 0; round < 4 && (insider.keys === undefined || authenticate); round++) this.converse(insider);
+    let messageId = 0;
+    for (let round = 0; round < 5 && insider.outbox.length > 0; round++) {
+      const { data } = insider.outbox[0]!;
+      const exchange = data[18]!;
+      messageId = new DataView(data.buffer).getUint32(MESSAGE_ID_AT);
+      if (exchange === until || (until === IKE_INTERMEDIATE && exchange === IKE_AUTH)) break;
+      this.converse(insider);
+    }
     const keys = insider.keys;
-    if (keys === undefined) throw new Error('the insider got no answer to IKE_SA_INIT');
+    if (keys === undefined) return undefined;
     const { spiI, spiR } = keys;
-    const [own] = insider.core.status(this.now);
-    const authenticated = own?.state === 'ESTABLISHED';
-    const messageId = authenticated ? 2 : 1;
+    const authenticated = insider.core.status(this.now)[0]?.state === 'ESTABLISHED';
+    if (until === undefined && !authenticated) throw new Error(`${name} could not authenticate`);
+    if (authenticated) messageId++;
     return {
       insider,
       session: { address, spiI, spiR, outbound: protectionOf(keys, 'ei'), authenticated, messageId, silent: 0 },
@@ -202,9 +271,9 @@ export class HostileRun {
     }
   }
 
-  /** What honest messages look like: of everybody as they went over the wire, of the insider also inside. */
-  private collect(): void {
-    const { insider, session } = this.connect('203.0.113.9', true);
+  /** What honest messages look like: of everybody as they went over the wire, of an insider also inside. */
+  private collect(name: Insider): void {
+    const { insider, session } = this.connect(name, '203.0.113.9')!;
     const inside = protectionOf(insider.keys!, 'ei');
     const note = (data: Uint8Array): void => {
       this.plain.push(data.slice());
@@ -222,29 +291,30 @@ export class HostileRun {
         this.converse(insider);
       }
     };
-    insider.command('rekey', 'net-insider-gateway', this.now);
+    const child = childOf(name, 'gateway');
+    insider.command('rekey', child, this.now);
     listen();
     insider.feed({ type: 'addresses', addresses: ['203.0.113.10'] }, this.now);
     listen();
     this.now += 1000;
     insider.command('rekey', 'gateway', this.now);
     listen();
-    insider.command('terminate', 'net-insider-gateway', this.now);
+    insider.command('terminate', child, this.now);
     listen();
     insider.command('terminate', 'gateway', this.now);
     listen();
     session.outbound.destroy();
-    this.collectHandshake();
+    for (const until of [IKE_INTERMEDIATE, IKE_AUTH]) this.collectHandshake(name, until);
   }
 
-  private collectHandshake(): void {
-    const { insider } = this.connect('203.0.113.11', false);
+  private collectHandshake(name: Insider, until: number): void {
+    const { insider } = this.connect(name, '203.0.113.11', until)!;
     const inside = protectionOf(insider.keys!, 'ei');
     for (const { data } of insider.outbox) {
       this.plain.push(data.slice());
       this.samples.push({ exchange: data[18]!, chain: { first: data[28]!, bytes: inside.open(data, 32) } });
     }
-    const fresh = new Host(INSIDER, simulatedProvider(new Random('fresh').bytes, false), '203.0.113.12');
+    const fresh = new Host(CONFIGS[name], simulatedProvider(new Random('fresh').bytes, false), '203.0.113.12');
     fresh.command('initiate', 'gateway', this.now);
     for (const { data } of fresh.outbox) for (let times = 0; times < 4; times++) this.plain.push(data.slice());
   }

@@ -114,10 +114,11 @@ function runHostile(seed: number, messages: number): boolean {
     console.log(`${done} of ${messages}, ${Math.round(done / seconds())} a second, ${memory} MiB`);
   };
   const report = new HostileRun(seed).run(messages, heapInUse, progress);
+  const peak = Math.round(process.resourceUsage().maxRSS / 1024);
   const mib = (bytes: number) => (bytes / 1024 / 1024).toFixed(1);
   console.log(
     `${report.answered} answered, ${report.sessions} insider's SAs, at most ${report.mostHalfOpen} half-open; ` +
-      `heap ${mib(report.heapAtFirst)} MiB after a tenth, ${mib(report.heapAtLast)} MiB at the end; ${seconds().toFixed(1)} s`,
+      `heap ${mib(report.heapAtFirst)} MiB after a tenth, ${mib(report.heapAtLast)} MiB at the end, ${peak} MiB resident at most; ${seconds().toFixed(1)} s`,
   );
   console.log(`${report.messages} hostile messages, 0 violations, seed ${seed}`);
   return true;

@@ -1,4 +1,5 @@
 /** Spoils IKE messages: bits, lengths, and the chain of payloads. */
+import { concat } from '../../src/control/wire/bytes.ts';
 import type { Random } from './random.ts';
 
 /** A payload as it stands in a chain (RFC 7296 §3.2), whatever is in it. */
@@ -16,6 +17,8 @@ export interface Chain {
 
 const HEADER_LENGTH = 28;
 const GENERIC_LENGTH = 4;
+/** What fits a datagram, with some room for what goes around it. */
+const MOST_BYTES = 60_000;
 /** Of SK, whose Next Payload is that of what is inside. */
 const LAST: readonly number[] = [46, 53];
 const TELLING: readonly number[] = [0, 1, 3, 4, 5, 7, 8, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xfffe, 0xffff];
@@ -66,10 +69,8 @@ function spoilBytes(bytes: Uint8Array, random: Random): Uint8Array {
     }
     case 3:
       return out.slice(0, at);
-    case 4: {
-      const more = random.bytes(random.between(1, 64));
-      return Uint8Array.from([...out.subarray(0, at), ...more, ...out.subarray(at)]);
-    }
+    case 4:
+      return concat(out.subarray(0, at), random.bytes(random.between(1, 64)), out.subarray(at));
     default: {
       const length = random.between(1, Math.min(32, out.length - at));
       out.set(random.bytes(length), at);
@@ -109,7 +110,8 @@ export function spoilChain(chain: Chain, other: Chain, random: Random): Chain {
         link.body = spoilBytes(link.body, random);
     }
   }
-  return join(links);
+  const { first, bytes } = join(links);
+  return { first, bytes: bytes.subarray(0, MOST_BYTES) };
 }
 
 /** Spoils a whole datagram; most of the time its length is set right again, so that it gets further. */
@@ -120,7 +122,7 @@ export function spoilMessage(data: Uint8Array, other: Uint8Array, random: Random
     out = spoilBytes(data, random);
   } else {
     const { first, bytes } = spoilChain(chainOf(data), chainOf(other), random);
-    out = Uint8Array.from([...data.subarray(0, HEADER_LENGTH), ...bytes]);
+    out = concat(data.subarray(0, HEADER_LENGTH), bytes);
     out[16] = first;
   }
   if (random.chance(0.1)) out[random.between(0, Math.min(HEADER_LENGTH, out.length) - 1)] = random.below(256);
