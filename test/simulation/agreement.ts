@@ -28,8 +28,16 @@ function announcedBy({ events }: Gateway, connection: string, kind: 'ike' | 'chi
   return up;
 }
 
+/** What is wrong at a moment: for long, there is always something. */
+export interface Problem {
+  readonly rule: string;
+  describe(): string;
+}
+
 export class Agreement {
   private readonly world: World;
+  /** Every gateway's SAs at the moment that is looked at. */
+  private statuses: readonly IkeSaStatus[][] = [];
 
   /** Since when children were seen on their way out. */
   private readonly leaving = new Map<string, number>();
@@ -49,9 +57,10 @@ export class Agreement {
   }
 
   /** @returns what keeps things from being right at this moment */
-  problem(): Violation | undefined {
+  problem(): Problem | undefined {
+    this.statuses = this.world.gateways.map((gateway) => gateway.status());
     this.checkLeaving();
-    if (!this.isAtRest()) return new Violation(RESTLESS, this.describe());
+    if (!this.isAtRest()) return { rule: RESTLESS, describe: () => this.describe() };
     try {
       for (const link of this.world.schedule.links) {
         if (link.estranged) continue;
@@ -60,10 +69,14 @@ export class Agreement {
         for (const gateway of [link.left, link.right]) this.checkWanted(gateway, link);
       }
     } catch (error) {
-      if (error instanceof Violation) return error;
-      throw error;
+      if (!(error instanceof Violation)) throw error;
+      return { rule: error.rule, describe: () => error.details };
     }
     return undefined;
+  }
+
+  private statusOf({ index }: Gateway): readonly IkeSaStatus[] {
+    return this.statuses[index]!;
   }
 
   /** Nobody has an exchange under way, and the data planes hold what the cores believe they do. */
@@ -74,7 +87,7 @@ export class Agreement {
     const isTrying = (gateway: Gateway) => estranged.some(({ left, right }) => [left, right].includes(gateway.index));
     return this.world.gateways.every((gateway) => {
       const names = estranged.map(connectionName);
-      const sas = gateway.status().filter(({ connection }) => !names.includes(connection));
+      const sas = this.statusOf(gateway).filter(({ connection }) => !names.includes(connection));
       const children = sas.flatMap((sa) => sa.children);
       const { dataPlane } = gateway;
       return (
@@ -90,7 +103,7 @@ export class Agreement {
   private checkLeaving(): void {
     const { now, gateways } = this.world;
     for (const gateway of gateways) {
-      for (const { id, name, state } of gateway.status().flatMap(({ children }) => children)) {
+      for (const { id, name, state } of this.statusOf(gateway).flatMap(({ children }) => children)) {
         if (state === 'INSTALLED') continue;
         const key = `${gateway.name}/${gateway.incarnation}/${id}`;
         const since = this.leaving.get(key) ?? now;
@@ -103,7 +116,7 @@ export class Agreement {
   private compare(link: Link): void {
     const [left, right] = [link.left, link.right].map((index) => this.world.gateways[index]!) as [Gateway, Gateway];
     const [ours, theirs] = [left, right].map((gateway) =>
-      gateway.status().filter(({ connection }) => connection === connectionName(link)),
+      this.statusOf(gateway).filter(({ connection }) => connection === connectionName(link)),
     ) as [IkeSaStatus[], IkeSaStatus[]];
     const bySpi = new Map(theirs.map((sa) => [`${sa.spiI}/${sa.spiR}`, sa]));
     if (ours.length !== theirs.length) throw new Violation(RULE, this.describe());
@@ -135,7 +148,7 @@ export class Agreement {
    */
   private checkLineage(gateway: Gateway, link: Link): void {
     const connection = connectionName(link);
-    const sas = gateway.status().filter((sa) => sa.connection === connection);
+    const sas = this.statusOf(gateway).filter((sa) => sa.connection === connection);
     const children = sas.flatMap((sa) => sa.children.map(({ id, name }) => ({ id, name: `${name} of ${sa.id}` })));
     const isTwice = new Set(children.map(({ name }) => name)).size < children.length;
     if (isTwice) throw new Violation(FORGOTTEN, `${gateway.name} has two of a child: ${this.describe()}`);
@@ -156,7 +169,7 @@ export class Agreement {
 
   private checkWanted(index: number, link: Link): void {
     const gateway = this.world.gateways[index]!;
-    const up = new Set(gateway.status().flatMap((sa) => sa.children.map(({ name }) => name)));
+    const up = new Set(this.statusOf(gateway).flatMap((sa) => sa.children.map(({ name }) => name)));
     for (const child of this.world.wanted(gateway)) {
       if (child.startsWith(`${connectionName(link)}-`) && !up.has(child))
         throw new Violation('what is to be up comes up again', `${gateway.name}: ${child} is not`);

@@ -1,6 +1,6 @@
 /** The configuration of each gateway of a schedule, and the addresses of the simulated network. */
 import { configFromObject } from '../../src/control/config/load.ts';
-import type { Config } from '../../src/control/config/model.ts';
+import type { Config, ConnectionConfig } from '../../src/control/config/model.ts';
 import type { ConfigInput } from '../../src/control/config/schema.ts';
 import { childName, connectionName, type Link, RETRANSMISSION, type Schedule, type Side } from './schedule.ts';
 
@@ -26,8 +26,8 @@ const network = (gateway: number, child: number): string => `10.${gateway + 1}.$
 
 type Connection = NonNullable<NonNullable<ConfigInput['connections']>[string]>;
 
-/** @param variant changes something that needs no agreement with the peer, as a reload does */
-function connection(schedule: Schedule, link: Link, gateway: number, variant: number): Connection {
+/** What of a connection has to be resolved by the configuration's own code. */
+function connection(schedule: Schedule, link: Link, gateway: number): Connection {
   const isLeft = link.left === gateway;
   const peer = isLeft ? link.right : link.left;
   const side: Side = link.sides[isLeft ? 0 : 1];
@@ -38,23 +38,13 @@ function connection(schedule: Schedule, link: Link, gateway: number, variant: nu
     local_ts: [network(gateway, index)],
     remote_ts: [network(peer, index)],
     esp_proposals: [`aes128gcm16${link.pfs ? `-x25519${hybrid}` : ''}`],
-    start_action: side.startAction,
-    close_action: side.closeAction,
-    dpd_action: side.dpdAction,
     rekey_time: side.childRekey,
     rand_time: Math.floor(side.childRekey / 4),
-    replay_window: 64 + 32 * variant,
   });
   return {
     local_addrs: [ownAddress(schedule, gateway)],
     remote_addrs: [publicAddress(schedule, peer)],
     proposals: [`aes128gcm16-prfsha256-x25519${hybrid}`],
-    mobike: link.mobike,
-    childless: link.childless,
-    encap: side.encap,
-    dpd_delay: side.dpdDelay,
-    keyingtries: side.keyingtries,
-    unique: side.unique,
     rekey_time: side.ikeRekey,
     rand_time: Math.floor(side.ikeRekey / 4),
     reauth_time: side.reauth,
@@ -64,23 +54,39 @@ function connection(schedule: Schedule, link: Link, gateway: number, variant: nu
   };
 }
 
-/** Schedules share most of their configurations. */
-const parsed = new Map<string, Config>();
-const MOST_PARSED = 2000;
+/**
+ * What is as plain in the model as it is in the configuration.
+ * @param variant changes something that needs no agreement with the peer, as a reload does
+ */
+function settle(resolved: ConnectionConfig, link: Link, side: Side, variant: number): ConnectionConfig {
+  const { startAction, closeAction, dpdAction, dpdDelay, keyingtries, unique, encap } = side;
+  const { mobike, childless } = link;
+  const replayWindow = 64 + 32 * variant;
+  const children = resolved.children.map((child) => ({ ...child, startAction, closeAction, dpdAction, replayWindow }));
+  return { ...resolved, children, mobike, childless, encap, dpdDelay, keyingtries, unique };
+}
+
+/** Schedules share most of what has to be resolved. */
+const resolved = new Map<string, Config>();
+const MOST_RESOLVED = 5000;
+
+function resolve(input: ConfigInput): Config {
+  const key = JSON.stringify(input);
+  const known = resolved.get(key);
+  if (known !== undefined) return known;
+  if (resolved.size >= MOST_RESOLVED) resolved.clear();
+  const { config } = configFromObject(input);
+  resolved.set(key, config);
+  return config;
+}
 
 export function configOf(schedule: Schedule, gateway: number, variant: number): Config {
   const links = schedule.links.filter(({ left, right }) => left === gateway || right === gateway);
-  const input: ConfigInput = {
-    control: CONTROL,
-    connections: Object.fromEntries(
-      links.map((link) => [connectionName(link), connection(schedule, link, gateway, variant)]),
-    ),
-  };
-  const key = JSON.stringify(input);
-  const known = parsed.get(key);
-  if (known !== undefined) return known;
-  if (parsed.size >= MOST_PARSED) parsed.clear();
-  const { config } = configFromObject(input);
-  parsed.set(key, config);
-  return config;
+  const configs = links.map((link) =>
+    resolve({ control: CONTROL, connections: { [connectionName(link)]: connection(schedule, link, gateway) } }),
+  );
+  const connections = links.map((link, index) =>
+    settle(configs[index]!.connections[0]!, link, link.sides[link.left === gateway ? 0 : 1], variant),
+  );
+  return { ...configs[0]!, connections };
 }

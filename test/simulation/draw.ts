@@ -174,7 +174,7 @@ export function drawSchedule(seed: number): Schedule {
     nat,
     skew: Array.from({ length: gateways }, () => random.between(-20_000, 20_000)),
     window: random.pick([1, 1, 1, 2, 4]),
-    realCrypto: random.chance(0.01),
+    realCrypto: random.chance(0.02),
     latency,
     faults: drawFaults(random, isPeaceful),
     chaos,

@@ -8,6 +8,7 @@ import { DataPlane } from './data-plane.ts';
 import { simulatedProvider } from './provider.ts';
 import { Random } from './random.ts';
 import type { Schedule } from './schedule.ts';
+import { standInProvider } from './stand-in.ts';
 
 /** What the world around a gateway does for it, and watches. */
 export interface Surroundings {
@@ -74,7 +75,7 @@ export class Gateway {
       window: this.schedule.window,
       debug: () => this.world.isWatched,
       environment: {
-        crypto: simulatedProvider(random.bytes, this.schedule.realCrypto),
+        crypto: this.schedule.realCrypto ? simulatedProvider(random.bytes, true) : standInProvider(random.bytes),
         reserveSpi: () => {
           const spi = 256 + random.below(0xffff_ff00);
           dataPlane.reserved.add(spi);

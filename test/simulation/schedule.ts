@@ -78,7 +78,7 @@ export interface Schedule {
   readonly skew: readonly number[];
   /** Requests that may be outstanding at each gateway. */
   readonly window: number;
-  /** Real key exchange, not its stand-in. */
+  /** Real cryptography, not its stand-ins. */
   readonly realCrypto: boolean;
   /** One way, in milliseconds. */
   readonly latency: number;

@@ -3,9 +3,11 @@ export class Violation extends Error {
   override readonly name = 'Violation';
   /** Which rule: the same one is looked for when a schedule is made smaller. */
   readonly rule: string;
+  readonly details: string;
 
   constructor(rule: string, details: string) {
     super(`${rule}: ${details}`);
     this.rule = rule;
+    this.details = details;
   }
 }

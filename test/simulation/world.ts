@@ -5,7 +5,7 @@
  */
 import type { IkeDatagram } from '../../src/contract.ts';
 import type { Effect, Input } from '../../src/control/ike/effects.ts';
-import { Agreement, RESTLESS } from './agreement.ts';
+import { Agreement, type Problem, RESTLESS } from './agreement.ts';
 import type { Packet } from './data-plane.ts';
 import { Gateway, type Surroundings } from './gateway.ts';
 import { type Arrival, Network } from './network.ts';
@@ -131,13 +131,13 @@ export class World implements Surroundings {
   /** Goes on until nobody has anything under way, and both sides of every connection agree. */
   private comeRight(agreement: Agreement): void {
     const end = this.now + COMES_RIGHT_WITHIN;
-    let lasting: Violation | undefined;
+    let lasting: Problem | undefined;
     for (;;) {
       const problem = agreement.problem();
       if (problem === undefined) return;
       // What is wrong at rest matters more than that there is none at this moment.
       if (lasting === undefined || problem.rule !== RESTLESS) lasting = problem;
-      if (this.now >= end) throw lasting;
+      if (this.now >= end) throw new Violation(lasting.rule, lasting.describe());
       this.timeline.runUntil(this.now + REST_STEP);
     }
   }
