@@ -41,6 +41,8 @@ export class Routes {
   readonly #routes = new Map<string, Entry>();
   /** How many routes need a way back to the main table, by its destination. */
   readonly #throws = new Map<string, number>();
+  /** What the main table has, by family, as long as it is not known to have changed. */
+  readonly #main = new Map<number, readonly Prefix[]>();
   #monitor: RouteMonitor | undefined;
   #settling: NodeJS.Timeout | undefined;
 
@@ -76,7 +78,8 @@ export class Routes {
       device: this.#device,
       ...(source === undefined ? {} : { source }),
     };
-    const throws = this.#table === TABLE_MAIN ? [] : moreSpecific(destination, this.#mainDestinations(destination));
+    const throws =
+      this.#table === TABLE_MAIN ? [] : moreSpecific(destination, this.#mainDestinations(familyOf(destination)));
     for (const back of throws) this.#addThrow(back);
     this.#netlink.addRoute(route);
     this.#routes.set(keyOf(destination), { route, throws });
@@ -125,15 +128,20 @@ export class Routes {
     return { prefix, table: this.#table };
   }
 
-  #mainDestinations({ address }: Prefix): Prefix[] {
-    return this.#netlink.mainDestinations(address.length === 4 ? AF_INET : AF_INET6);
+  /** Thousands of tunnels come up in a row, and the main table hardly ever changes. */
+  #mainDestinations(family: number): readonly Prefix[] {
+    this.#monitor?.poll();
+    const known = this.#main.get(family) ?? this.#netlink.mainDestinations(family);
+    this.#main.set(family, known);
+    return known;
   }
 
   /** Changes come in bursts: all are looked at together. */
   #mainChanged(): void {
+    this.#main.clear();
     this.#settling ??= setTimeout(() => {
       this.#settling = undefined;
-      const main = [AF_INET, AF_INET6].flatMap((family) => this.#netlink.mainDestinations(family));
+      const main = [AF_INET, AF_INET6].flatMap((family) => this.#mainDestinations(family));
       for (const entry of this.#routes.values()) {
         const before = entry.throws;
         entry.throws = moreSpecific(entry.route.prefix, main);
@@ -143,6 +151,8 @@ export class Routes {
     }, SETTLE_MILLIS);
   }
 }
+
+const familyOf = ({ address }: Prefix): number => (address.length === 4 ? AF_INET : AF_INET6);
 
 const keyOf = ({ address, length }: Prefix): string => `${addressText(address)}/${length}`;
 

@@ -21,14 +21,15 @@ export interface Trap {
 }
 
 interface Entry {
+  readonly name: string;
   readonly key: PolicyKey;
   readonly selector: TrafficSelector;
   readonly prefixes: readonly string[];
   /** Children that send through it, the one in use last. */
   readonly users: ChildSa[];
   trap: Trap | undefined;
-  /** Lost children whose packets must not leave in the clear. */
-  readonly blocks: Set<string>;
+  /** How many lost children there are whose packets must not leave in the clear. */
+  blocks: number;
 }
 
 export interface PolicySurroundings {
@@ -42,6 +43,8 @@ export class PolicyTable {
   private readonly byKey = new Map<PolicyKey, Entry>();
   private readonly routes = new Map<string, number>();
   private readonly traps = new Map<string, Trap>();
+  /** The entries of each lost child. */
+  private readonly blocked = new Map<string, Set<Entry>>();
   private readonly out: PolicySurroundings;
 
   constructor(surroundings: PolicySurroundings) {
@@ -71,22 +74,33 @@ export class PolicyTable {
   /** A child is lost: its policies stay, and drop what they protected. To be called before `release`. */
   block(connection: ConnectionConfig, child: ChildSa): void {
     const name = trapName({ connection, child: child.config });
-    for (const entry of this.entries.values()) if (entry.users.includes(child)) entry.blocks.add(name);
+    const blocked = this.blocked.get(name) ?? new Set();
+    for (const entry of this.entriesOf(child)) {
+      if (!entry.users.includes(child) || blocked.has(entry)) continue;
+      blocked.add(entry);
+      entry.blocks++;
+    }
+    if (blocked.size > 0) this.blocked.set(name, blocked);
   }
 
   /** The child is up again, or was taken down. */
   unblock(connection: ConnectionConfig, child: ChildConfig): void {
-    const name = trapName({ connection, child });
-    for (const entry of [...this.entries.values()]) if (entry.blocks.delete(name)) this.dropUnused(entry);
+    this.unblockName(trapName({ connection, child }));
+  }
+
+  private unblockName(name: string): void {
+    const entries = this.blocked.get(name) ?? [];
+    this.blocked.delete(name);
+    for (const entry of entries) {
+      entry.blocks--;
+      this.dropUnused(entry);
+    }
   }
 
   /** Lets go of every trap and block. */
   clear(): void {
     for (const { connection, child } of this.trapped()) this.untrap(connection, child);
-    for (const entry of [...this.entries.values()]) {
-      entry.blocks.clear();
-      this.dropUnused(entry);
-    }
+    for (const name of [...this.blocked.keys()]) this.unblockName(name);
   }
 
   /** Sends through this child from now on. */
@@ -105,12 +119,12 @@ export class PolicyTable {
   /** Sends through what was there before, traps, drops, or forgets the policy. */
   release(child: ChildSa): void {
     child.sending = false;
-    for (const entry of [...this.entries.values()]) {
+    for (const entry of this.entriesOf(child)) {
       const at = entry.users.indexOf(child);
       if (at < 0) continue;
       entry.users.splice(at, 1);
       const next = entry.users.at(-1);
-      if (next !== undefined || entry.trap !== undefined || entry.blocks.size > 0) {
+      if (next !== undefined || entry.trap !== undefined || entry.blocks > 0) {
         if (at === entry.users.length)
           this.out.push({ type: 'set-policy-sa', key: entry.key, ...(next && { sa: next.keyOut }) });
       } else {
@@ -131,17 +145,25 @@ export class PolicyTable {
     return this.traps.has(trapName({ connection, child }));
   }
 
+  /** @returns the entries that `use` gave to the child, as far as they are there */
+  private entriesOf({ agreement, config }: ChildSa): Entry[] {
+    return pairs(agreement.local, agreement.remote)
+      .map((selector) => this.entries.get(entryName(selector, config)))
+      .filter((entry) => entry !== undefined);
+  }
+
   private entry(selector: TrafficSelector, config: ChildConfig, child: ChildSa | undefined): Entry {
-    const name = `${config.priority} ${JSON.stringify(selector)}`;
+    const name = entryName(selector, config);
     const known = this.entries.get(name);
     if (known !== undefined) return known;
     const entry: Entry = {
+      name,
       key: this.out.nextId(),
       selector,
       prefixes: prefixesOf(selector.remote.addresses),
       users: child ? [child] : [],
       trap: undefined,
-      blocks: new Set(),
+      blocks: 0,
     };
     this.entries.set(name, entry);
     this.byKey.set(entry.key, entry);
@@ -158,8 +180,8 @@ export class PolicyTable {
   }
 
   private dropUnused(entry: Entry): void {
-    if (entry.users.length > 0 || entry.trap !== undefined || entry.blocks.size > 0) return;
-    for (const [name, candidate] of this.entries) if (candidate === entry) this.entries.delete(name);
+    if (entry.users.length > 0 || entry.trap !== undefined || entry.blocks > 0) return;
+    if (this.entries.get(entry.name) === entry) this.entries.delete(entry.name);
     this.byKey.delete(entry.key);
     // The route goes last: until then packets end in the device, not in the clear.
     this.out.push({ type: 'remove-policy', key: entry.key });
@@ -192,6 +214,9 @@ function breadth({ protocol, local, remote }: TrafficSelector): number {
   const free = freeBits(local.addresses) + freeBits(remote.addresses);
   return Math.round((free * MAX_BREADTH) / (2 * width)) + (protocol === 0 ? 1 : 0);
 }
+
+const entryName = (selector: TrafficSelector, { priority }: ChildConfig): string =>
+  `${priority} ${JSON.stringify(selector)}`;
 
 const trapName = ({ connection, child }: Pick<Trap, 'connection' | 'child'>): string =>
   `${connection.name}/${child.name}`;

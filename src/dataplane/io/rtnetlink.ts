@@ -9,12 +9,28 @@
  */
 import { addressBytes } from '../selector.ts';
 import { AF_INET, AF_INET6 } from '../sockaddr.ts';
-import { bind, close, EAFNOSUPPORT, EEXIST, ESRCH, receive, SystemError, send, socket } from './syscalls.ts';
+import { keepByte } from './steering.ts';
+import {
+  bind,
+  close,
+  EAFNOSUPPORT,
+  EEXIST,
+  ENOBUFS,
+  ESRCH,
+  errno,
+  receive,
+  SystemError,
+  send,
+  setsockopt,
+  socket,
+} from './syscalls.ts';
 import { Watch } from './watch.ts';
 
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const NETLINK_ROUTE = 0;
+const SOL_NETLINK = 270;
+const NETLINK_GET_STRICT_CHK = 12;
 const RTMGRP_IPV4_ROUTE = 0x40;
 const RTMGRP_IPV6_ROUTE = 0x400;
 
@@ -57,6 +73,8 @@ const IFA_LOCAL = 2;
 /** No duplicate address detection: nobody else is on a TUN. */
 const IFA_F_NODAD = 0x02;
 
+/** In struct rtmsg. */
+const RTM_TABLE = 4;
 const RTA_DST = 1;
 const RTA_OIF = 4;
 const RTA_PREFSRC = 7;
@@ -124,7 +142,14 @@ const rtFamily = (address: Uint8Array): number => (address.length === 4 ? AF_INE
 /** A netlink socket; close it after use. */
 export class Rtnetlink {
   readonly #fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+  /** What comes in answer, until the next one; a copy is made of what is kept. */
+  readonly #answer = new Uint8Array(ANSWER_SIZE);
   #sequence = 0;
+
+  constructor() {
+    // Where the kernel has it (Linux 4.20), a dump is of the table asked for, and not of all.
+    setsockopt(this.#fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+  }
 
   close(): void {
     close(this.#fd);
@@ -198,6 +223,7 @@ export class Rtnetlink {
   mainDestinations(family: number): Prefix[] {
     const header = new Uint8Array(12);
     header[0] = family;
+    header[RTM_TABLE] = TABLE_MAIN;
     return this.#dump(RTM_GETROUTE, header).flatMap((message) => {
       if (message[0] !== family || message[7] !== RTN_UNICAST || tableOf(message) !== TABLE_MAIN) return [];
       const any = new Uint8Array(family === AF_INET ? 4 : 16);
@@ -246,10 +272,9 @@ export class Rtnetlink {
   /** @throws SystemError with the kernel's error */
   #request(what: string, type: number, flags: number, header: Uint8Array, attributes: readonly Attribute[]): void {
     this.#send(type, NLM_F_ACK | flags, header, attributes);
-    const answer = new Uint8Array(ANSWER_SIZE);
-    const length = receive(this.#fd, answer);
+    const length = receive(this.#fd, this.#answer);
     if (length < NLMSG_HEADER + 4) throw new SystemError(what);
-    const error = readI32(answer.subarray(NLMSG_HEADER));
+    const error = readI32(this.#answer.subarray(NLMSG_HEADER));
     if (error !== 0) throw new SystemError(what, -error);
   }
 
@@ -274,19 +299,35 @@ export class Rtnetlink {
 export class RouteMonitor {
   readonly #fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
   readonly #watch: Watch;
+  readonly #changed: () => void;
+  readonly #answer = new Uint8Array(ANSWER_SIZE);
 
   constructor(changed: () => void) {
+    this.#changed = changed;
+    // Our own routes stand elsewhere, and need not wake us.
+    keepByte(this.#fd, NLMSG_HEADER + RTM_TABLE, TABLE_MAIN);
     // struct sockaddr_nl: family, padding, port (the kernel's choice), groups.
     const address = new Uint8Array(Uint32Array.of(AF_NETLINK, 0, RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE).buffer);
     bind(this.#fd, address, 'netlink');
-    const answer = new Uint8Array(ANSWER_SIZE);
-    this.#watch = new Watch(this.#fd, () => {
-      const received = receive(this.#fd, answer);
-      // What did not fit the socket's buffer may have been of the main table.
-      const messages = received < 0 ? undefined : splitMessages(answer.subarray(0, received));
-      if (messages?.every(({ body }) => tableOf(body) !== TABLE_MAIN)) return;
-      changed();
-    });
+    this.#watch = new Watch(this.#fd, () => this.poll());
+  }
+
+  /** Tells now of what has changed up to now. */
+  poll(): void {
+    let changed = false;
+    for (;;) {
+      const received = receive(this.#fd, this.#answer);
+      if (received >= 0) {
+        const messages = splitMessages(this.#answer.subarray(0, received));
+        changed ||= messages.some(({ body }) => tableOf(body) === TABLE_MAIN);
+      } else if (errno() === ENOBUFS) {
+        // What did not fit the socket's buffer may have been of the main table.
+        changed = true;
+      } else {
+        break;
+      }
+    }
+    if (changed) this.#changed();
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 /**
- * Classic BPF programs that spread inbound ESP and AH over the workers by SPI. A flow hash would not
- * do: one peer is one 4-tuple, whatever number of SAs it has.
+ * Classic BPF programs. Most spread inbound ESP and AH over the workers by SPI: a flow hash would not
+ * do, as one peer is one 4-tuple, whatever number of SAs it has.
  */
 import { addressOf, setsockopt } from './syscalls.ts';
 
@@ -12,6 +12,7 @@ const SO_ATTACH_REUSEPORT_CBPF = 51;
 type Instruction = readonly [code: number, jt: number, jf: number, k: number];
 
 const LD_WORD_AT = 0x20;
+const LD_BYTE_AT = 0x30;
 const LD_WORD_AT_X = 0x40;
 /** X = 4 × (byte & 15): the length of the IPv4 header that begins at k. */
 const LDX_IPV4_LENGTH = 0xb1;
@@ -71,3 +72,15 @@ export const keepOwnSpis = (
   fd: number,
   { worker, workers, ipv4, ah }: { worker: number; workers: number; ipv4: boolean; ah: boolean },
 ): boolean => attach(fd, SO_ATTACH_FILTER, ownSpi(worker, workers, ipv4, ah ? 4 : 0));
+
+/**
+ * Keeps out of a socket what does not have `value` in its byte at `offset`.
+ * @returns whether the kernel took the program
+ */
+export const keepByte = (fd: number, offset: number, value: number): boolean =>
+  attach(fd, SO_ATTACH_FILTER, [
+    [LD_BYTE_AT, 0, 0, offset],
+    [JUMP_IF_EQUAL, 0, 1, value],
+    [RETURN, 0, 0, WHOLE_PACKET],
+    [RETURN, 0, 0, 0],
+  ]);
