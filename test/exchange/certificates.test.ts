@@ -9,7 +9,9 @@ import {
   createCrl,
   type KeyKind,
 } from '../../src/control/auth/pki.ts';
+import type { CryptoProviderName } from '../../src/control/crypto/provider.ts';
 import { keyOfKind } from '../control/auth/laboratory.ts';
+import { PROVIDERS } from '../control/crypto/known.ts';
 import { pair } from './network.ts';
 
 /** The network's clock begins shortly after 1970. */
@@ -42,14 +44,16 @@ interface Attempt {
   readonly leftRemote?: object;
   readonly rightRemote?: object;
   readonly rightLocal?: object;
+  readonly crypto?: CryptoProviderName;
 }
 
 /** Both sides with a certificate; left calls right. */
-function meet({ left = {}, right = {}, leftRemote, rightRemote, rightLocal }: Attempt = {}) {
+function meet({ left = {}, right = {}, leftRemote, rightRemote, rightLocal, crypto = 'node' }: Attempt = {}) {
   const [ofLeft, ofRight] = [gateway('left', left), gateway('right', right)];
   const met = pair({
     left: { local: local('left', ofLeft), remote: remote('right', leftRemote) },
     right: { local: { ...local('right', ofRight), ...rightLocal }, remote: remote('left', rightRemote) },
+    options: { crypto },
   });
   const request = met.network.command(met.left, 'initiate', 'right');
   met.network.settle();
@@ -59,14 +63,17 @@ function meet({ left = {}, right = {}, leftRemote, rightRemote, rightLocal }: At
 const KINDS: readonly KeyKind[] = ['rsa2048', 'ecp256', 'ecp384', 'ecp521', 'ed25519', 'ed448'];
 
 describe('authentication by certificate', () => {
-  test.each(KINDS)('brings up an SA with keys of kind %s on both sides', (kind) => {
-    const privateKey = keyOfKind(kind);
-    const { left, right } = meet({ left: { privateKey }, right: { privateKey } });
-    expect([left.sas.size, right.sas.size]).toEqual([2, 2]);
-    expect(left.trace).toContainEqual(
-      expect.stringMatching(/^sent IKE_AUTH 1( in 2 fragments)?: HDR, SK \{IDi, CERT, CERT, .*CERTREQ.*AUTH/),
-    );
-  });
+  test.each(PROVIDERS.flatMap((crypto) => KINDS.map((kind) => ({ kind, crypto }))))(
+    'brings up an SA with keys of kind $kind on both sides, with the $crypto provider',
+    ({ kind, crypto }) => {
+      const privateKey = keyOfKind(kind);
+      const { left, right } = meet({ left: { privateKey }, right: { privateKey }, crypto });
+      expect([left.sas.size, right.sas.size]).toEqual([2, 2]);
+      expect(left.trace).toContainEqual(
+        expect.stringMatching(/^sent IKE_AUTH 1( in 2 fragments)?: HDR, SK \{IDi, CERT, CERT, .*CERTREQ.*AUTH/),
+      );
+    },
+  );
 
   test('may differ by side: a certificate here, a secret there', () => {
     const psk = { auth: 'psk' as const, secret: 'a secret of the two' };

@@ -4,7 +4,7 @@ import { configFromObject } from '../../src/control/config/load.ts';
 import type { Config } from '../../src/control/config/model.ts';
 import type { ConfigInput } from '../../src/control/config/schema.ts';
 import { createProvider } from '../../src/control/crypto/index.ts';
-import type { RandomSource } from '../../src/control/crypto/provider.ts';
+import type { CryptoProviderName, RandomSource } from '../../src/control/crypto/provider.ts';
 import { IkeCore } from '../../src/control/ike/core.ts';
 import type { Effect, IkeEvent, Input, KeyExport, PolicyKey, SaKey } from '../../src/control/ike/effects.ts';
 
@@ -20,6 +20,7 @@ export interface NodeOptions {
   readonly window?: number;
   /** Makes every key, nonce and SPI come again the same way. */
   readonly random?: RandomSource;
+  readonly crypto?: CryptoProviderName;
 }
 
 /** One gateway: a core, and what it has had its data plane do. */
@@ -47,7 +48,7 @@ export class Node {
       exportKeys: true,
       ...(options.window && { window: options.window }),
       environment: {
-        crypto: createProvider('node', options.random),
+        crypto: createProvider(options.crypto ?? 'node', options.random),
         reserveSpi: () => {
           this.reserved.add(++this.lastSpi);
           return this.lastSpi;

@@ -73,8 +73,10 @@ const SCHEMES: Readonly<Record<LocalAuth['auth'], Scheme>> = {
   pubkey: {
     name: 'a certificate',
     methods: SIGNATURE_METHODS,
-    make: (local, { peerHashes }, octets) => signOctets(local, octets, peerHashes),
-    verify: (remote, { now }, octets, proof) => verifyCertificateAuth(remote, { ...proof, octets, now }),
+    make: (local, { provider, peerHashes }, octets) => signOctets(local, octets, provider.signatures, peerHashes),
+    verify(remote, { now, provider: { signatures } }, octets, proof) {
+      return verifyCertificateAuth(remote, { ...proof, octets, now, signatures });
+    },
   },
   null: {
     name: 'NULL',

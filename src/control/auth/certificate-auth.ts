@@ -3,6 +3,7 @@
  * configuration, and only then the signature over the handshake.
  */
 import type { RemoteAuth } from '../config/model.ts';
+import type { Signatures } from '../crypto/provider.ts';
 import { equalBytes } from '../wire/bytes.ts';
 import type { AuthPayload } from '../wire/payloads/auth.ts';
 import type { CertPayload } from '../wire/payloads/cert.ts';
@@ -21,6 +22,7 @@ export interface SignedProof {
   readonly octets: Uint8Array;
   /** Seconds since 1970. */
   readonly now: number;
+  readonly signatures: Signatures;
 }
 
 export type CertificateVerdict = { readonly ok: true; readonly how: string } | { readonly refusal: string };
@@ -29,7 +31,7 @@ const refuse = (refusal: string): CertificateVerdict => ({ refusal });
 
 /** @returns whether the peer holds the key of a certificate that we trust for `peerId`; never throws */
 export function verifyCertificateAuth(remote: RemoteAuth, proof: SignedProof): CertificateVerdict {
-  const { peerId, auth, octets, now } = proof;
+  const { peerId, auth, octets, signatures } = proof;
   const text = identityText(peerId);
   const sent = readPeerCertificates(proof.certs);
   if ('problem' in sent) return refuse(`"${text}" sent a broken certificate: ${sent.problem}`);
@@ -44,9 +46,9 @@ export function verifyCertificateAuth(remote: RemoteAuth, proof: SignedProof): C
   }
   const problem = purposeProblem(leaf);
   if (problem !== undefined) return refuse(`certificate "${leaf.text}" ${problem}`);
-  const distrust = trustProblem(remote, leaf, sent.others, now);
+  const distrust = trustProblem(remote, leaf, sent.others, proof);
   if (distrust !== undefined) return refuse(distrust);
-  const result = verifyOctets(auth, leaf.publicKey, octets);
+  const result = verifyOctets(auth, { signatures, publicKey: leaf.publicKey, octets });
   if ('problem' in result) return refuse(`"${text}" ${result.problem}`);
   return { ok: true, how: `${result.name}, certificate "${leaf.text}"` };
 }
@@ -59,7 +61,7 @@ function trustProblem(
   remote: RemoteAuth,
   leaf: Certificate,
   others: readonly Certificate[],
-  now: number,
+  { now, signatures }: SignedProof,
 ): string | undefined {
   if (remote.certs.length > 0) {
     if (!remote.certs.some((bytes) => equalBytes(bytes, leaf.der))) {
@@ -69,6 +71,6 @@ function trustProblem(
     return problem === undefined ? undefined : `certificate "${leaf.text}" ${problem}`;
   }
   const anchors = remote.cacerts.map(parseCertificate);
-  const result = buildPath(leaf, others, { anchors, crls: remote.crls.map(parseCrl), now });
+  const result = buildPath(leaf, others, { anchors, crls: remote.crls.map(parseCrl), now, signatures });
   return 'problem' in result ? result.problem : undefined;
 }

@@ -1,5 +1,6 @@
 /** Writes certificates and revocation lists as DER (RFC 5280 §4.1, §5.1), signed; the reader is `certificate.ts`. */
 import crypto, { type KeyObject } from 'node:crypto';
+import { nodeSignatures } from '../crypto/node-signatures.ts';
 import { addressBytes } from '../wire/address.ts';
 import { concat } from '../wire/bytes.ts';
 import { ID_TYPE } from '../wire/iana.ts';
@@ -55,7 +56,7 @@ function signed(
 ): Uint8Array {
   const [identifier] = algorithm.identifiers;
   const body = tbs(identifier!);
-  return der(TAG.SEQUENCE, body, identifier!, bitString(sign(algorithm, key, body)));
+  return der(TAG.SEQUENCE, body, identifier!, bitString(sign(nodeSignatures, algorithm, key, body)));
 }
 
 const bitString = (bytes: Uint8Array): Uint8Array => der(TAG.BIT_STRING, Uint8Array.of(0), bytes);

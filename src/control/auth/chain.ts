@@ -3,6 +3,7 @@
  * configuration. What the peer sends only helps to find a path; it is never trusted by itself, and
  * the work it can cause is bounded.
  */
+import type { Signatures } from '../crypto/provider.ts';
 import { equalBytes } from '../wire/bytes.ts';
 import type { Certificate } from './certificate.ts';
 import { type Crl, revocationProblem } from './crl.ts';
@@ -21,6 +22,7 @@ export interface Trust {
   readonly crls: readonly Crl[];
   /** Seconds since 1970. */
   readonly now: number;
+  readonly signatures: Signatures;
 }
 
 /** The path from the peer's certificate to the anchor, or why there is none. */
@@ -90,7 +92,7 @@ function linkProblem(subject: Certificate, issuer: Certificate, search: Search):
     return `certificate "${subject.text}" is signed with an algorithm we do not take, such as SHA-1`;
   const weakness = keyProblem(issuer.publicKey);
   if (weakness !== undefined) return `certificate "${issuer.text}" ${weakness}`;
-  if (verify(algorithm, issuer.publicKey, subject.tbs, subject.signature)) return undefined;
+  if (verify(search.trust.signatures, algorithm, issuer.publicKey, subject.tbs, subject.signature)) return undefined;
   return `certificate "${subject.text}" has a signature that "${issuer.text}" did not make`;
 }
 
@@ -101,7 +103,7 @@ function pathProblem(path: readonly Certificate[], trust: Trust): string | undef
       ownProblem(certificate, trust.now) ??
       (index > 0 ? caProblem(certificate, path.slice(1, index)) : undefined) ??
       namesProblem(certificate, path.slice(index + 1), index === 0) ??
-      (index < path.length - 1 ? revocationProblem(trust.crls, certificate, path[index + 1]!, trust.now) : undefined);
+      (index < path.length - 1 ? revocationProblem(trust, certificate, path[index + 1]!) : undefined);
     if (problem !== undefined) return `certificate "${certificate.text}" ${problem}`;
   }
   return undefined;

@@ -6,6 +6,7 @@
  *                              revokedCertificates, [0] crlExtensions }
  */
 import { EspalierError } from '../../errors.ts';
+import type { Signatures } from '../crypto/provider.ts';
 import { equalBytes, toHex } from '../wire/bytes.ts';
 import { bitString, type Certificate, parseTime } from './certificate.ts';
 import { readAll, readOnly, TAG, type Tlv } from './der.ts';
@@ -77,33 +78,41 @@ function refuseCritical(extensions: readonly RawExtension[]): void {
   if (critical !== undefined) throw bad(`has the critical extension ${critical.type}: use a full list of its CA`);
 }
 
+/** By what revocation is judged. */
+interface Grounds {
+  readonly crls: readonly Crl[];
+  /** Seconds since 1970. */
+  readonly now: number;
+  readonly signatures: Signatures;
+}
+
 /**
  * @param issuer the CA that issued `certificate`, already trusted
  * @returns why the certificate counts as revoked, in words that end a sentence about it; undefined if it does not.
  *   A list that is out of date refuses: it may hide a revocation.
  */
-export function revocationProblem(
-  crls: readonly Crl[],
-  certificate: Certificate,
-  issuer: Certificate,
-  now: number,
-): string | undefined {
-  const lists = crls.filter((crl) => equalBytes(crl.issuer, issuer.subject));
+export function revocationProblem(grounds: Grounds, certificate: Certificate, issuer: Certificate): string | undefined {
+  const lists = grounds.crls.filter((crl) => equalBytes(crl.issuer, issuer.subject));
   if (lists.length === 0) return undefined;
-  const problems = lists.map((crl) => listProblem(crl, certificate, issuer, now));
+  const problems = lists.map((crl) => listProblem(crl, certificate, issuer, grounds));
   // Of several lists of one CA, one that is good and current is enough, unless any names the certificate.
   return problems.find((problem) => problem === REVOKED) ?? (problems.includes(undefined) ? undefined : problems[0]);
 }
 
 const REVOKED = 'was revoked by its issuer';
 
-function listProblem(crl: Crl, certificate: Certificate, issuer: Certificate, now: number): string | undefined {
+function listProblem(
+  crl: Crl,
+  certificate: Certificate,
+  issuer: Certificate,
+  { now, signatures }: Grounds,
+): string | undefined {
   const { keyUsage } = issuer.extensions;
   if (keyUsage !== undefined && !keyUsage.has(KEY_USAGE.cRLSign))
     return "has an issuer that must not sign the revocation list it's on";
   const algorithm = algorithmOf(crl.signatureAlgorithm);
   if (algorithm === undefined) return 'has a revocation list signed with an algorithm we do not take';
-  if (!verify(algorithm, issuer.publicKey, crl.tbs, crl.signature))
+  if (!verify(signatures, algorithm, issuer.publicKey, crl.tbs, crl.signature))
     return 'has a revocation list with a wrong signature';
   if (crl.revoked.has(certificate.serial)) return REVOKED;
   if (crl.thisUpdate > now) return 'has a revocation list from the future';

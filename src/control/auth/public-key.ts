@@ -13,6 +13,7 @@
 import crypto, { type KeyObject } from 'node:crypto';
 import { EspalierError } from '../../errors.ts';
 import type { LocalAuth } from '../config/model.ts';
+import type { EcdsaEncoding, Signatures } from '../crypto/provider.ts';
 import { concat, toHex } from '../wire/bytes.ts';
 import { AUTH_METHOD, authMethodName, hashName } from '../wire/iana.ts';
 import type { AuthPayload } from '../wire/payloads/auth.ts';
@@ -85,10 +86,11 @@ export function isKeyOf(certificate: Uint8Array, privateKey: Uint8Array): boolea
 export function signOctets(
   local: LocalAuth,
   octets: Uint8Array,
+  signatures: Signatures,
   peerHashes: readonly number[] | undefined,
 ): AuthPayload {
   const key = localKey(local);
-  if (peerHashes === undefined) return signOldStyle(key, octets);
+  if (peerHashes === undefined) return signOldStyle(signatures, key, octets);
   const wanted = local.hashes.length === 0 ? SIGNATURE_HASHES : local.hashes;
   const hashes = wanted.filter((hash) => peerHashes.includes(hash));
   const algorithm = chooseAlgorithm(key, hashes);
@@ -99,7 +101,7 @@ export function signOctets(
     );
   }
   const [identifier] = algorithm.identifiers;
-  const data = concat(Uint8Array.of(identifier!.length), identifier!, sign(algorithm, key, octets));
+  const data = concat(Uint8Array.of(identifier!.length), identifier!, sign(signatures, algorithm, key, octets));
   return { kind: 'AUTH', method: AUTH_METHOD.DIGITAL_SIGNATURE, data };
 }
 
@@ -117,9 +119,9 @@ function chooseAlgorithm(key: KeyObject, hashes: readonly number[]): SignatureAl
   ).sort((a, b) => rank(a) - rank(b))[0];
 }
 
-function signOldStyle(key: KeyObject, octets: Uint8Array): AuthPayload {
+function signOldStyle(signatures: Signatures, key: KeyObject, octets: Uint8Array): AuthPayload {
   if (key.asymmetricKeyType === 'rsa') {
-    const data = sign(rsaPkcs1()[0]!, key, octets);
+    const data = sign(signatures, rsaPkcs1()[0]!, key, octets);
     return { kind: 'AUTH', method: AUTH_METHOD.RSA_DIGITAL_SIGNATURE, data };
   }
   const curve = curveOf(key);
@@ -127,7 +129,7 @@ function signOldStyle(key: KeyObject, octets: Uint8Array): AuthPayload {
   if (method === undefined) {
     throw cannot(`the peer knows no RFC 7427 signatures, which ${keyText(key)} needs: use an ECDSA or RSA key`);
   }
-  return { kind: 'AUTH', method: Number(method), data: sign(ecdsaOf(curve!), key, octets, 'ieee-p1363') };
+  return { kind: 'AUTH', method: Number(method), data: sign(signatures, ecdsaOf(curve!), key, octets, 'ieee-p1363') };
 }
 
 const rsaPkcs1 = (): SignatureAlgorithm[] => SIGNATURE_ALGORITHMS.filter(({ padding }) => padding === 'pkcs1');
@@ -138,28 +140,43 @@ const ecdsaOf = ({ bits }: { readonly bits: number }): SignatureAlgorithm =>
 /** The name of what verified, or why it did not, in words that end a sentence about the peer. */
 export type SignatureResult = { readonly name: string } | { readonly problem: string };
 
-/** @param publicKey of a certificate that is trusted already */
-export function verifyOctets({ method, data }: AuthPayload, publicKey: KeyObject, octets: Uint8Array): SignatureResult {
-  if (method === AUTH_METHOD.DIGITAL_SIGNATURE) return verifyDigitalSignature(data, publicKey, octets);
-  if (method === AUTH_METHOD.RSA_DIGITAL_SIGNATURE) {
-    const algorithm = rsaPkcs1().find((candidate) => verify(candidate, publicKey, octets, data));
-    return algorithm ?? { problem: 'made a wrong RSA Digital Signature, or one with SHA-1' };
-  }
-  return verifyEcdsa(method, data, publicKey, octets);
+/** What is said to be signed, and by whom. */
+interface Claim {
+  readonly signatures: Signatures;
+  /** Of a certificate that is trusted already. */
+  readonly publicKey: KeyObject;
+  readonly octets: Uint8Array;
 }
 
-function verifyEcdsa(method: number, data: Uint8Array, publicKey: KeyObject, octets: Uint8Array): SignatureResult {
+export function verifyOctets({ method, data }: AuthPayload, claim: Claim): SignatureResult {
+  if (method === AUTH_METHOD.DIGITAL_SIGNATURE) return verifyDigitalSignature(data, claim);
+  if (method === AUTH_METHOD.RSA_DIGITAL_SIGNATURE) {
+    const algorithm = rsaPkcs1().find((candidate) => holds(claim, candidate, data));
+    return algorithm ?? { problem: 'made a wrong RSA Digital Signature, or one with SHA-1' };
+  }
+  return verifyEcdsa(method, data, claim);
+}
+
+const holds = (
+  { signatures, publicKey, octets }: Claim,
+  algorithm: SignatureAlgorithm,
+  signature: Uint8Array,
+  encoding?: EcdsaEncoding,
+): boolean => verify(signatures, algorithm, publicKey, octets, signature, encoding);
+
+function verifyEcdsa(method: number, data: Uint8Array, claim: Claim): SignatureResult {
+  const { publicKey } = claim;
   const curve = curveOf(publicKey);
   if (curve === undefined || curve.name !== ECDSA_METHODS[method]) {
     return { problem: `signs with ${authMethodName(method)}, for which its ${keyText(publicKey)} is the wrong key` };
   }
   const algorithm = ecdsaOf(curve);
-  if (data.length === 2 * curve.coordinate && verify(algorithm, publicKey, octets, data, 'ieee-p1363'))
-    return algorithm;
+  if (data.length === 2 * curve.coordinate && holds(claim, algorithm, data, 'ieee-p1363')) return algorithm;
   return { problem: `made a wrong ${authMethodName(method)} signature` };
 }
 
-function verifyDigitalSignature(data: Uint8Array, publicKey: KeyObject, octets: Uint8Array): SignatureResult {
+function verifyDigitalSignature(data: Uint8Array, claim: Claim): SignatureResult {
+  const { publicKey } = claim;
   const length = data[0] ?? 0;
   const identifier = data.subarray(1, 1 + length);
   const algorithm = algorithmOf(identifier);
@@ -168,7 +185,7 @@ function verifyDigitalSignature(data: Uint8Array, publicKey: KeyObject, octets: 
   if (!algorithm.keys.some((type) => type === publicKey.asymmetricKeyType)) {
     return { problem: `signs with ${algorithm.name}, for which its ${keyText(publicKey)} is the wrong key` };
   }
-  if (verify(algorithm, publicKey, octets, data.subarray(1 + length))) return algorithm;
+  if (holds(claim, algorithm, data.subarray(1 + length))) return algorithm;
   return { problem: `made a wrong signature (${algorithm.name})` };
 }
 

@@ -1,12 +1,11 @@
 /**
  * Signature algorithms by their AlgorithmIdentifier (RFC 5280 §4.1.1.2), which certificates, CRLs and
  * RFC 7427's AUTH share. What is not in this table cannot be verified: no SHA-1, no small RSA keys.
- *
- * OpenSSL verifies, and is strict where it matters: PKCS#1 v1.5 by encoding the expected block and
- * comparing all of it, ECDSA-Sig-Value only in DER.
+ * The crypto provider signs and verifies; here is decided with which keys.
  */
-import crypto, { type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { EspalierError } from '../../errors.ts';
+import type { EcdsaEncoding, SignatureScheme, Signatures } from '../crypto/provider.ts';
 import { equalBytes } from '../wire/bytes.ts';
 import { HASH } from '../wire/iana.ts';
 import { der, oid, TAG } from './der.ts';
@@ -14,15 +13,12 @@ import { der, oid, TAG } from './der.ts';
 /** `rsa-pss` is a key bound to PSS (RFC 4055 §1.2). */
 export type KeyType = 'rsa' | 'rsa-pss' | 'ec' | 'ed25519' | 'ed448';
 
-export interface SignatureAlgorithm {
+export interface SignatureAlgorithm extends SignatureScheme {
   /** For people: `RSASSA-PSS with SHA2_256`. */
   readonly name: string;
   readonly keys: readonly KeyType[];
   /** HASH of RFC 7427; IDENTITY for the Edwards curves (RFC 8420). */
   readonly hash: number;
-  /** Node's name of the hash; null where the algorithm hashes by itself. */
-  readonly digest: string | null;
-  readonly padding: 'pkcs1' | 'pss' | undefined;
   /** DER that names it; the first is what we send, the others differ in an absent or NULL parameter. */
   readonly identifiers: readonly Uint8Array[];
 }
@@ -161,20 +157,12 @@ export function keyText(key: KeyObject): string {
   return detail === undefined ? type : `${type} ${detail}`;
 }
 
-/** How an ECDSA signature is written: DER in certificates and RFC 7427, r | s in the older AUTH methods. */
-export type EcdsaEncoding = 'der' | 'ieee-p1363';
-
 const fits = (algorithm: SignatureAlgorithm, key: KeyObject): boolean =>
   algorithm.keys.includes(key.asymmetricKeyType as KeyType);
 
-function options({ padding }: SignatureAlgorithm, key: KeyObject, encoding: EcdsaEncoding): crypto.SignKeyObjectInput {
-  if (padding === 'pkcs1') return { key, padding: crypto.constants.RSA_PKCS1_PADDING };
-  if (padding === undefined) return { key, dsaEncoding: encoding };
-  return { key, padding: crypto.constants.RSA_PKCS1_PSS_PADDING, saltLength: crypto.constants.RSA_PSS_SALTLEN_DIGEST };
-}
-
 /** @throws EspalierError `ERR_AUTH` if the key does not fit the algorithm, or has restrictions that forbid it */
 export function sign(
+  signatures: Signatures,
   algorithm: SignatureAlgorithm,
   privateKey: KeyObject,
   data: Uint8Array,
@@ -182,7 +170,7 @@ export function sign(
 ): Uint8Array {
   try {
     if (!fits(algorithm, privateKey)) throw new RangeError('it is of another type');
-    return Uint8Array.from(crypto.sign(algorithm.digest, data, options(algorithm, privateKey, encoding)));
+    return signatures.sign(algorithm, privateKey, data, encoding);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : 'unknown reason';
     throw new EspalierError('ERR_AUTH', `${keyText(privateKey)} cannot sign by ${algorithm.name}: ${why}`, { cause });
@@ -191,6 +179,7 @@ export function sign(
 
 /** @returns whether the signature is right; false as well for a key that does not fit or must not be used. Never throws. */
 export function verify(
+  signatures: Signatures,
   algorithm: SignatureAlgorithm,
   publicKey: KeyObject,
   data: Uint8Array,
@@ -199,7 +188,7 @@ export function verify(
 ): boolean {
   if (!fits(algorithm, publicKey) || keyProblem(publicKey) !== undefined) return false;
   try {
-    return crypto.verify(algorithm.digest, data, options(algorithm, publicKey, encoding), signature);
+    return signatures.verify(algorithm, publicKey, data, signature, encoding);
   } catch {
     return false;
   }

@@ -2,7 +2,16 @@
 import { ENCR } from '../../algorithms.ts';
 import { concat } from '../wire/bytes.ts';
 import { HASH } from '../wire/iana.ts';
-import type { Cipher, CryptoProvider, HashId, Integrity, KeyExchange, Prf, RandomSource } from './provider.ts';
+import type {
+  Cipher,
+  CryptoProvider,
+  HashId,
+  Integrity,
+  KeyExchange,
+  Prf,
+  RandomSource,
+  Signatures,
+} from './provider.ts';
 import {
   IKE_ENCRYPTION,
   IKE_INTEGRITY,
@@ -27,6 +36,7 @@ export interface Primitives {
   readonly random: RandomSource;
   readonly keyExchanges: readonly KeyExchange[];
   readonly ciphers: Readonly<Record<number, CipherPrimitive>>;
+  readonly signatures: Signatures;
   hash(name: HashName, parts: readonly Uint8Array[]): Uint8Array;
   hmac(name: HashName, key: Uint8Array, parts: readonly Uint8Array[]): Uint8Array;
 }
@@ -59,6 +69,7 @@ export function makeProvider(primitives: Primitives): CryptoProvider {
     prf: (id) => prfs.get(id),
     integrity: (id) => integrities.get(id),
     cipher: (id, keyBits) => ciphers.get(`${id}/${keyBits}`),
+    signatures: primitives.signatures,
     hash: (id, ...parts) => primitives.hash(HASH_NAMES[id], parts),
     random,
   };

@@ -1,4 +1,4 @@
-/** The `noble` provider: audited JavaScript, no OpenSSL. */
+/** The `noble` provider: audited JavaScript; no OpenSSL but for RSA. */
 import { cbc, ctr, gcm } from '@noble/ciphers/aes.js';
 import { chacha20poly1305 } from '@noble/ciphers/chacha.js';
 import { hmac } from '@noble/hashes/hmac.js';
@@ -8,6 +8,7 @@ import { randomBytes } from '@noble/hashes/utils.js';
 import { ENCR } from '../../algorithms.ts';
 import { type CipherPrimitive, makeProvider } from './assemble.ts';
 import { nobleKeyExchanges } from './noble-ke.ts';
+import { nobleSignatures } from './noble-signatures.ts';
 import type { CryptoProvider, RandomSource } from './provider.ts';
 
 const HASHES = { sha1, sha256, sha384, sha512 } as const;
@@ -47,6 +48,7 @@ export function createNobleProvider(random: RandomSource = randomBytes): CryptoP
     random,
     keyExchanges: nobleKeyExchanges(random),
     ciphers: CIPHERS,
+    signatures: nobleSignatures,
     hash(name, parts) {
       const state = HASHES[name].create();
       for (const part of parts) state.update(part);

@@ -4,6 +4,7 @@ import { ENCR } from '../../algorithms.ts';
 import { plainBytes } from '../wire/bytes.ts';
 import { type CipherPrimitive, makeProvider } from './assemble.ts';
 import { nodeKeyExchanges } from './node-ke.ts';
+import { nodeSignatures } from './node-signatures.ts';
 import type { CryptoProvider, RandomSource } from './provider.ts';
 
 const TAG_LENGTH = 16;
@@ -66,6 +67,7 @@ export function createNodeProvider(random?: RandomSource): CryptoProvider {
     random: random ?? ((length) => plainBytes(crypto.randomBytes(length))),
     keyExchanges: nodeKeyExchanges(random),
     ciphers: CIPHERS,
+    signatures: nodeSignatures,
     hash(name, parts) {
       const state = crypto.createHash(name);
       for (const part of parts) state.update(part);

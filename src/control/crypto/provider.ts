@@ -2,6 +2,7 @@
  * The seam behind which IKE's cryptography can be swapped (`control.crypto: noble | node`): every
  * algorithm by its IANA number, randomness injected. Nothing here knows of messages or state.
  */
+import type { KeyObject } from 'node:crypto';
 
 /** One side's half-done key exchange, as its initiator holds it. */
 export interface KeyExchangeInitiator {
@@ -71,6 +72,31 @@ export interface Cipher {
   open(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | undefined;
 }
 
+/** What an AlgorithmIdentifier says of a signature; which curve it is on, the key says. */
+export interface SignatureScheme {
+  /** Null where the algorithm hashes by itself. */
+  readonly digest: 'sha256' | 'sha384' | 'sha512' | null;
+  /** Of RSA. */
+  readonly padding: 'pkcs1' | 'pss' | undefined;
+}
+
+/** How an ECDSA signature is written: DER in certificates and RFC 7427, r | s in the older AUTH methods. */
+export type EcdsaEncoding = 'der' | 'ieee-p1363';
+
+/** Signatures with keys that fit their scheme; `auth/signature.ts` sees to that. */
+export interface Signatures {
+  /** @throws Error if the key has restrictions that forbid it */
+  sign(scheme: SignatureScheme, privateKey: KeyObject, data: Uint8Array, encoding: EcdsaEncoding): Uint8Array;
+  /** @throws Error for a key or a signature that is malformed */
+  verify(
+    scheme: SignatureScheme,
+    publicKey: KeyObject,
+    data: Uint8Array,
+    signature: Uint8Array,
+    encoding: EcdsaEncoding,
+  ): boolean;
+}
+
 /** IANA "IKEv2 Hash Algorithms" that are computed: SHA2_256, SHA2_384, SHA2_512; SHA1 only names keys. */
 export type HashId = 1 | 2 | 3 | 4;
 
@@ -84,6 +110,7 @@ export interface CryptoProvider {
   integrity(id: number): Integrity | undefined;
   cipher(id: number, keyBits: number): Cipher | undefined;
   hash(id: HashId, ...parts: readonly Uint8Array[]): Uint8Array;
+  readonly signatures: Signatures;
   /** @returns so many unpredictable bytes: SPIs, nonces, IVs, private values */
   random(length: number): Uint8Array;
 }

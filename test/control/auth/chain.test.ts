@@ -238,7 +238,8 @@ describe('an end entity', () => {
         extensions: [extension.subjectAltName(['gw.example.org'])],
       },
       keyObject(rsaRoot.privateKey),
-      { ...pkcs1!, digest: 'sha1', identifiers: [identifier] },
+      // A digest that the type does not let one ask for.
+      { ...pkcs1!, digest: 'sha1' as 'sha256', identifiers: [identifier] },
     );
     const peer = { certificate, privateKey: gw.privateKey };
     expect(verdict(peer, { remote: { cacerts: [rsaRoot.certificate] } })).toEqual(

@@ -1,6 +1,8 @@
 import crypto from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { SIGNATURE_ALGORITHMS, sign, verify } from '../../../src/control/auth/signature.ts';
+import { createProvider } from '../../../src/control/crypto/index.ts';
+import { PROVIDERS } from '../crypto/known.ts';
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'hex'));
 
@@ -40,7 +42,9 @@ const KNOWN = [
 
 const PKCS8 = { Ed25519: '302e020100300506032b657004220420', Ed448: '3047020100300506032b6571043b0439' };
 
-describe('the Edwards curves (RFC 8032)', () => {
+describe.each(PROVIDERS)('the Edwards curves (RFC 8032), by the %s provider', (provider) => {
+  const { signatures } = createProvider(provider);
+
   it.each(KNOWN)(
     '$name gives the signature of $test, and takes no other',
     ({ name, secret, publicKey, message, signature }) => {
@@ -48,13 +52,13 @@ describe('the Edwards curves (RFC 8032)', () => {
       const pkcs8 = Buffer.from(PKCS8[name as keyof typeof PKCS8] + secret, 'hex');
       const privateKey = crypto.createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' });
       const verifier = crypto.createPublicKey(privateKey);
-      const made = sign(algorithm, privateKey, hex(message));
+      const made = sign(signatures, algorithm, privateKey, hex(message));
       expect(Buffer.from(made).toString('hex')).toBe(signature);
       expect(Buffer.from(verifier.export({ format: 'jwk' }).x!, 'base64url').toString('hex')).toBe(publicKey);
-      expect(verify(algorithm, verifier, hex(message), made)).toBe(true);
-      expect(verify(algorithm, verifier, hex('00'), made)).toBe(false);
+      expect(verify(signatures, algorithm, verifier, hex(message), made)).toBe(true);
+      expect(verify(signatures, algorithm, verifier, hex('00'), made)).toBe(false);
       made[0]! ^= 1;
-      expect(verify(algorithm, verifier, hex(message), made)).toBe(false);
+      expect(verify(signatures, algorithm, verifier, hex(message), made)).toBe(false);
     },
   );
 });

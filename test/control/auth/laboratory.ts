@@ -12,6 +12,7 @@ import {
 } from '../../../src/control/auth/pki.ts';
 import type { LocalAuth, RemoteAuth } from '../../../src/control/config/model.ts';
 import { createProvider } from '../../../src/control/crypto/index.ts';
+import type { CryptoProvider } from '../../../src/control/crypto/provider.ts';
 import { PRF } from '../../../src/control/crypto/registry.ts';
 import { CERT_ENCODING } from '../../../src/control/wire/iana.ts';
 import type { CertPayload } from '../../../src/control/wire/payloads/cert.ts';
@@ -36,10 +37,10 @@ export const root: Credentials = createCa({ subject: 'O=Lab, CN=Root', now: NOW 
 export const issue = (options: Partial<CertificateOptions> = {}): Credentials =>
   createCertificate({ issuer: root, subject: 'O=Lab, CN=gw', names: ['gw.example.org'], now: NOW, ...options });
 
-const provider = createProvider('node');
-
-export function context(changes: Partial<AuthContext> = {}): AuthContext {
-  return {
+/** @returns what makes contexts with a provider's cryptography */
+export const contextOf =
+  (provider: CryptoProvider) =>
+  (changes: Partial<AuthContext> = {}): AuthContext => ({
     provider,
     prf: provider.prf(PRF.HMAC_SHA2_256)!,
     initMessage: ascii('the initiator said hello'),
@@ -49,8 +50,9 @@ export function context(changes: Partial<AuthContext> = {}): AuthContext {
     now: NOW,
     peerHashes: [2, 3, 4, 5],
     ...changes,
-  };
-}
+  });
+
+export const context = contextOf(createProvider('node'));
 
 export const localOf = ({ certificate, privateKey }: Credentials, hashes: readonly number[] = []): LocalAuth => ({
   auth: 'pubkey',
