@@ -6,6 +6,7 @@
 import { ENCR } from '../../src/algorithms.ts';
 import { type CipherPrimitive, type HashName, makeProvider } from '../../src/control/crypto/assemble.ts';
 import { checkPublicLength, methodOf } from '../../src/control/crypto/ke-checks.ts';
+import { nodeSignatures } from '../../src/control/crypto/node-signatures.ts';
 import type { CryptoProvider, KeyExchange, RandomSource } from '../../src/control/crypto/provider.ts';
 import { KEY_EXCHANGES } from '../../src/control/crypto/registry.ts';
 
@@ -89,6 +90,7 @@ const shared = makeProvider({
   keyExchanges: [],
   // Simulated gateways negotiate combined modes only.
   ciphers: { [ENCR.AES_GCM_16]: AEAD, [ENCR.CHACHA20_POLY1305]: AEAD },
+  signatures: nodeSignatures,
   hash: (name, parts) => digest(HASH_LENGTHS[name], parts),
   hmac: (name, key, parts) => digest(HASH_LENGTHS[name], parts, key),
 });
