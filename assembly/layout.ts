@@ -35,7 +35,7 @@
 //     +---------+---------+---------+---------+                                       +
 //  96 |                                                                               |
 //     +                                       +---------+---------+---------+---------+
-// 128 |                                       | reserved (48)                         |
+// 128 |                                       | BACKEND | reserved (44)               |
 //     +---------+---------+---------+---------+---------+---------+---------+---------+
 // 192 | STATE: expanded key material, STATE_LENGTH bytes, 64-byte aligned             |
 //     +-------------------------------------------------------------------------------+
@@ -62,6 +62,8 @@ export const KEY_SALT = 32;
 export const KEY_KEY = 48;
 /** Up to 64 bytes: the integrity key. */
 export const KEY_INTEG_KEY = 80;
+/** u32, atomic: which of the workers' backends the SA's packets go to; 0 is the gateway's. A backend leaves it alone. */
+export const KEY_BACKEND = 144;
 /** Expanded state starts here; the block itself is 64-byte aligned. */
 export const KEY_STATE = 192;
 

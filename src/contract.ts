@@ -83,6 +83,8 @@ export interface SaParameters {
   readonly copyDscp?: boolean;
   /** For messages and counters: the child SA this belongs to. */
   readonly name: string;
+  /** The connection it belongs to, which may have a crypto backend of its own (`BackendChoice`). */
+  readonly connection?: string;
 }
 
 /** Stands for an installed SA; numbers are never used again while the engine lives. */
@@ -168,11 +170,21 @@ export type DeviceOptions =
   /** Descriptors, one per worker, that read and write like a TUN with IFF_VNET_HDR: the in-process link. */
   | { readonly kind: 'descriptors'; readonly descriptors: readonly number[]; readonly mtu: number };
 
+/** Which crypto backends do the work: names, or paths of modules that export one. */
+export interface BackendChoice {
+  /** Of all SAs whose connection has none of its own. */
+  readonly backend: string;
+  /** Of single connections, by the connection's name. */
+  readonly connections: ReadonlyMap<string, string>;
+  /** Does a sample of every backend's packets over again, and counts disagreements. */
+  readonly shadow?: string;
+}
+
 export interface DataPlaneOptions {
   /** Worker threads, each with a queue of the device and sockets of its own; default 1. */
   readonly workers?: number;
-  /** Name of a crypto backend, or the path of a module that exports one; default `wasm`. */
-  readonly backend?: string;
+  /** Default: `wasm` for everything, and no shadow. */
+  readonly backends?: Partial<BackendChoice>;
   readonly device: DeviceOptions;
   /** Local addresses to bind the UDP sockets to; default all of both families. */
   readonly listen?: readonly string[];
@@ -183,12 +195,30 @@ export interface DataPlaneOptions {
   /** SO_MARK of all outer packets, and the routing rule that keeps them out of the TUN; 0 for none. */
   readonly mark?: number;
   readonly limits?: { readonly securityAssociations?: number; readonly policies?: number };
+  /** Is told what the operator should know, a sentence at a time; by default `process.emitWarning`. */
+  readonly onWarning?: (sentence: string) => void;
+}
+
+/** One of the crypto backends in use. */
+export interface BackendInfo {
+  readonly name: string;
+  /** The connections that have it for their own; the gateway's, which comes first, serves all others. */
+  readonly connections: readonly string[];
+  /**
+   * What it has counted, all workers together, a second ago at most: `shadow_packets` that the shadow has
+   * compared and `shadow_disagreements`; a user's backend may count other things.
+   */
+  readonly counters: Readonly<Record<string, number>>;
 }
 
 /** What a running data plane tells about itself. */
 export interface DataPlaneInfo {
   readonly workers: number;
+  /** The gateway's. */
   readonly backend: string;
+  /** All that are in use. */
+  readonly backends: readonly BackendInfo[];
+  readonly shadow?: string;
   /** Build of the kernel: plain or relaxed SIMD. */
   readonly kernel: string;
   readonly device: { readonly name: string; readonly mtu: number };
@@ -205,8 +235,12 @@ export interface RunningDataPlane extends DataPlane {
   removeRoute(prefix: string): void;
   /** @returns which of this host's addresses outer packets to `remote` are sent from; undefined where there is no way */
   sourceAddress(remote: string): string | undefined;
-  /** Swaps the crypto backend of every worker between two batches; no packet is lost. */
-  setBackend(name: string): Promise<void>;
+  /**
+   * Swaps crypto backends in every worker between two batches; no packet is lost.
+   * @param change from what is in use to what shall be
+   * @throws EspalierError `ERR_BACKEND`, and then nothing has changed
+   */
+  changeBackends(change: (now: BackendChoice) => BackendChoice): Promise<void>;
   /** Dropped packets by reason (`assembly/drops.ts`, and the system's full queues), those that are not 0. */
   drops(): Readonly<Record<string, number>>;
   policyCounters(policy: PolicyHandle): { readonly packets: number; readonly bytes: number } | undefined;

@@ -5,7 +5,7 @@
 import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { DataPlaneOptions, DeviceOptions, RunningDataPlane, SaHandle } from './contract.ts';
+import type { BackendChoice, DataPlaneOptions, DeviceOptions, RunningDataPlane, SaHandle } from './contract.ts';
 import { changedConnections, needsRestart, withoutRestart } from './control/config/compare.ts';
 import { problemText } from './control/config/error.ts';
 import { configFromObject, type LoadedConfig, loadConfig } from './control/config/load.ts';
@@ -37,6 +37,8 @@ export interface GatewayOptions {
   readonly device?: DeviceOptions;
   /** In place of `gateway.backend`. */
   readonly backend?: string;
+  /** In place of `gateway.shadow`. */
+  readonly shadow?: string;
   /** Open raw sockets for protocols 50 and 51; default: if the process may. */
   readonly raw?: boolean;
   /** Room in the SAD and the SPD. */
@@ -50,6 +52,9 @@ export interface GatewayEvents {
 
 /** Milliseconds between two looks at the host names of connections that are down. */
 const NAME_INTERVAL = 60_000;
+/** In place of a backend's name: the gateway's, for a connection; none, for the shadow. */
+const DEFAULT = 'default';
+const NONE = 'none';
 
 interface Parts {
   readonly file: string | undefined;
@@ -89,7 +94,7 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
     const keyLog = openKeyLog(logger, loaded.config);
     const names = new HostNames((name, reason) => logger.warn({ name }, `host name cannot be looked up: ${reason}`));
     await names.refresh(loaded.config.connections);
-    const dataPlane = await startDataPlane(dataPlaneOptions(loaded.config, options));
+    const dataPlane = await startDataPlane(dataPlaneOptions(loaded.config, options, logger));
     try {
       const gateway = new Gateway({ file, config: loaded.config, logger, dataPlane, keyLog, names });
       await gateway.#start(options);
@@ -191,16 +196,16 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
   /**
    * Takes a changed configuration: only connections that changed lose their SAs.
    * @param config an object; by default the file is read again
-   * @throws ConfigError, and then nothing has changed
+   * @throws ConfigError, EspalierError `ERR_BACKEND`, and then nothing has changed
    */
   async reload(config?: ConfigInput): Promise<ReloadResult> {
     const loaded = this.#read(config);
     logWarnings(this.#logger, this.#file ?? 'configuration', loaded);
     const before = this.#config;
     const after = withoutRestart(before, loaded.config);
+    await this.#dataPlane.changeBackends((now) => reloadedBackends(now, before, after));
     await this.#names.refresh(this.#down(after.connections));
     this.#manual.apply(after);
-    if (before.gateway.backend !== after.gateway.backend) await this.#dataPlane.setBackend(after.gateway.backend);
     if (before.control.logLevel !== after.control.logLevel) this.#logger.level = after.control.logLevel;
     this.#config = after;
     this.#controlPlane.reload(this.#names.apply(after));
@@ -221,10 +226,35 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
   /**
    * Swaps the crypto backend under running traffic; no packet is lost.
    * @param name `wasm`, `node`, …, or the path of a module
+   * @param connection the one whose SAs shall use it, from now on and after a rekeying; `default` gives it the
+   *   gateway's again. Without it, the gateway's is swapped.
    */
-  async setBackend(name: string): Promise<void> {
-    await this.#dataPlane.setBackend(name);
-    this.#logger.info({ backend: name }, 'crypto backend changed');
+  async setBackend(name: string, connection?: string): Promise<void> {
+    if (connection === undefined) {
+      await this.#dataPlane.changeBackends((now) => ({ ...now, backend: name }));
+    } else {
+      this.#mustKnowConnection(connection);
+      await this.#dataPlane.changeBackends((now) => {
+        const connections = new Map(now.connections);
+        if (name === DEFAULT) connections.delete(connection);
+        else connections.set(connection, name);
+        return { ...now, connections };
+      });
+    }
+    this.#logger.info({ backend: name, ...(connection !== undefined && { connection }) }, 'crypto backend changed');
+  }
+
+  /**
+   * Has another backend do a sample of the packets over again; disagreements are counted and logged.
+   * @param name `noble`, …, the path of a module, or `none`
+   */
+  async setShadow(name: string): Promise<void> {
+    await this.#dataPlane.changeBackends(({ backend, connections }) => ({
+      backend,
+      connections,
+      ...shadowed(name),
+    }));
+    this.#logger.info({ shadow: name }, 'shadow of the crypto backends changed');
   }
 
   /** Deletes all SAs, tells the peers, and removes device, routes, rules and sockets. May be called again. */
@@ -274,6 +304,13 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
     return connections.filter((connection) => !up.has(connection.name) || this.#names.isUnknown(connection));
   }
 
+  #mustKnowConnection(name: string): void {
+    const names = this.#config.connections.map((connection) => connection.name);
+    if (names.includes(name)) return;
+    const known = names.length > 0 ? `there are ${names.join(', ')}` : 'none is configured';
+    throw new EspalierError('ERR_UNKNOWN_NAME', `there is no connection "${name}"; ${known}`);
+  }
+
   /** @returns the connection, or that of the child, of that name */
   #mustKnow(name: string): ConnectionConfig {
     const namesOf = ({ name: own, children }: ConnectionConfig) => [own, ...children.map((child) => child.name)];
@@ -287,7 +324,9 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
   }
 }
 
-function dataPlaneOptions({ gateway }: Config, options: GatewayOptions): DataPlaneOptions {
+function dataPlaneOptions(config: Config, options: GatewayOptions, logger: Logger): DataPlaneOptions {
+  const { gateway, backends } = config;
+  const shadow = options.shadow ?? gateway.shadow;
   const tun: DeviceOptions = {
     kind: 'tun',
     name: gateway.device,
@@ -296,15 +335,36 @@ function dataPlaneOptions({ gateway }: Config, options: GatewayOptions): DataPla
   };
   return {
     workers: gateway.workers,
-    backend: options.backend ?? gateway.backend,
+    backends: {
+      backend: options.backend ?? gateway.backend,
+      connections: backends,
+      ...shadowed(shadow),
+    },
     device: options.device ?? tun,
     ports: { ike: gateway.port, natTraversal: gateway.portNatT },
     mark: gateway.mark,
     ...(gateway.listen.length > 0 && { listen: gateway.listen }),
     ...(options.raw !== undefined && { raw: options.raw }),
     ...(options.limits && { limits: options.limits }),
+    onWarning: (sentence) => logger.warn({}, sentence),
   };
 }
+
+/** What is another in the configuration becomes another here; what was set by command stays otherwise. */
+function reloadedBackends(now: BackendChoice, before: Config, after: Config): BackendChoice {
+  const pick = <T>(current: T, old: T, fresh: T): T => (old === fresh ? current : fresh);
+  const backend = pick(now.backend, before.gateway.backend, after.gateway.backend);
+  const shadow = pick(now.shadow, before.gateway.shadow, after.gateway.shadow);
+  const connections = new Map<string, string>();
+  for (const { name } of after.connections) {
+    const own = pick(now.connections.get(name), before.backends.get(name), after.backends.get(name));
+    if (own !== undefined) connections.set(name, own);
+  }
+  return { backend, connections, ...shadowed(shadow) };
+}
+
+const shadowed = (name: string | undefined): Pick<BackendChoice, 'shadow'> =>
+  name === undefined || name === NONE ? {} : { shadow: name };
 
 function logWarnings(logger: Logger, file: string, { warnings }: LoadedConfig): void {
   for (const warning of warnings) logger.warn({}, problemText(file, warning));

@@ -91,7 +91,44 @@ describe('a gateway', () => {
     await client.setBackend('wasm');
   });
 
+  it('gives one connection another backend, and the gateway its shadow, by command and by configuration', async () => {
+    const backends = async () => {
+      const { dataPlane } = await client.status();
+      return [dataPlane.shadow, ...dataPlane.backends.map(({ name, connections }) => [name, ...connections].join(' '))];
+    };
+    await client.setBackend('openssl', 'home');
+    await client.setShadow('noble');
+    expect(await backends()).toEqual(['noble', 'wasm', 'openssl home']);
+    expect(await client.metrics()).toMatch(
+      /^espalier_backend_events_total\{backend="openssl",event="shadow_disagreements"\} 0$/m,
+    );
+    // What the file does not change stays as it was set.
+    writeFileSync(file, CONFIG.replace('gateway: {', 'gateway: { backend: hybrid,'));
+    expect(await client.reload()).toEqual({ changed: [], restart: [] });
+    expect(await backends()).toEqual(['noble', 'hybrid', 'openssl home']);
+    writeFileSync(file, CONFIG.replace('  home:\n', '  home:\n    backend: node\n'));
+    expect(await client.reload()).toEqual({ changed: ['home'], restart: [] });
+    expect(await backends()).toEqual(['noble', 'wasm', 'node home']);
+    await client.setBackend('default', 'home');
+    await client.setShadow('none');
+    expect(await backends()).toEqual([undefined, 'wasm']);
+    writeFileSync(file, CONFIG);
+    expect(await client.reload()).toEqual({ changed: ['home'], restart: [] });
+    expect(await backends()).toEqual([undefined, 'wasm']);
+  });
+
+  it('changes nothing at a reload whose backend cannot be had', async () => {
+    writeFileSync(file, CONFIG.replace('gateway: {', 'gateway: { backend: wams,').replace('bypass', 'discard'));
+    await expect(client.reload()).rejects.toMatchObject({ code: 'ERR_BACKEND' });
+    expect((await client.status()).policies[0]).toMatchObject({ name: 'ssh', action: 'bypass' });
+    writeFileSync(file, CONFIG);
+  });
+
   it('refuses names that are not configured', async () => {
+    await expect(client.setBackend('node', 'net')).rejects.toMatchObject({
+      code: 'ERR_UNKNOWN_NAME',
+      message: 'there is no connection "net"; there are home',
+    });
     for (const ask of ['up', 'down', 'rekey'] as const) {
       await expect(client[ask]('hom')).rejects.toMatchObject({
         code: 'ERR_UNKNOWN_NAME',

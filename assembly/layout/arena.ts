@@ -22,6 +22,7 @@
 //     | IN: PACKETS, FRAMES, IOVECS, HEADERS, IKE                                     |
 //     | FLOWS                              flow cache, coalescing table               |
 //     | SCRATCH                            the cipher's own             256 KiB       |
+//     | GATHER                             PACKETs of one backend       512 × 64      |
 //     +-------------------------------------------------------------------------------+
 
 /** u32, atomic: odd while a batch is in flight (from a Prepare to its Finish). */
@@ -284,5 +285,8 @@ export const ARENA_FRAGMENTS_SIZE = 65536;
 /** For `initialiseCrypto`. */
 export const ARENA_CRYPTO = ARENA_FRAGMENTS + ARENA_FRAGMENTS_SIZE;
 export const ARENA_CRYPTO_SIZE = 262144;
+/** Copies of the PACKETs that go to one of several backends, see src/dataplane/backends/split.ts. */
+export const ARENA_GATHER = ARENA_CRYPTO + ARENA_CRYPTO_SIZE;
+export const GATHER_MAX = 512;
 /** The whole arena, in whole pages. */
-export const ARENA_SIZE = ((ARENA_CRYPTO + ARENA_CRYPTO_SIZE + 65535) >> 16) << 16;
+export const ARENA_SIZE = ((ARENA_GATHER + GATHER_MAX * 64 + 65535) >> 16) << 16;

@@ -30,6 +30,18 @@ export class Exit extends Error {
   }
 }
 
+/**
+ * A reader that goes away (`espalier … | head`) is no failure: what is still written goes nowhere, and the
+ * command comes to its end, so that what it has made is removed as ever.
+ */
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
+}
+
 /** Tells the user what went wrong. @returns the exit code */
 export function reportFailure(error: unknown): number {
   if (error instanceof Exit) return error.exitCode;

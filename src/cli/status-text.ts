@@ -1,5 +1,5 @@
 /** A gateway's status for people. */
-import type { SaCounters } from '../contract.ts';
+import type { BackendInfo, DataPlaneInfo, SaCounters } from '../contract.ts';
 import type { ChildSaStatus, GatewayStatus, IkeSaStatus, ManualSaStatus } from '../control/manage/status.ts';
 
 /** @returns several lines, the last with its end */
@@ -11,6 +11,8 @@ export function statusText(status: GatewayStatus): string {
       `kernel ${dataPlane.kernel}, ${dataPlane.workers} ${dataPlane.workers === 1 ? 'worker' : 'workers'}, ` +
       `UDP ${dataPlane.ports.ike} and ${dataPlane.ports.natTraversal}`,
     ...dataPlane.missing.map((sentence) => `  missing: ${sentence}`),
+    // One backend that counts nothing stands in the line above.
+    ...(hasMoreBackends(dataPlane) ? backendLines(dataPlane).map((line) => `  ${line}`) : []),
     '',
     ...ikeSas.flatMap(ikeLines),
     ...trapped.map(
@@ -28,6 +30,23 @@ export function statusText(status: GatewayStatus): string {
   lines.push('', `dropped: ${drops.join(', ') || 'nothing'}`);
   return `${lines.join('\n')}\n`;
 }
+
+const hasMoreBackends = ({ shadow, backends }: DataPlaneInfo): boolean =>
+  shadow !== undefined || backends.length > 1 || Object.keys(backends[0]?.counters ?? {}).length > 0;
+
+/** @returns a line about each backend in use */
+export const backendLines = ({ shadow, backends }: DataPlaneInfo): string[] =>
+  backends.map((backend, index) => {
+    const users = [...(index === 0 ? ['the gateway'] : []), ...backend.connections].join(', ');
+    const checked = shadow === undefined ? '' : `; ${shadow} checks it`;
+    return `backend ${backend.name} of ${users}${checked}${counterText(backend)}`;
+  });
+
+/** `, shadow packets 128, shadow disagreements 0` */
+const counterText = ({ counters }: BackendInfo): string =>
+  Object.entries(counters)
+    .map(([name, count]) => `, ${name.replaceAll('_', ' ')} ${count}`)
+    .join('');
 
 function ikeLines(sa: IkeSaStatus): string[] {
   const age = sa.establishedSeconds === undefined ? '' : `, established ${seconds(sa.establishedSeconds)} ago`;

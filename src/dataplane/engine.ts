@@ -6,6 +6,7 @@ import { EventEmitter } from 'node:events';
 import { ARENA_IKE_PENDING } from '../../assembly/layout/arena.ts';
 import { CRYPTO_SCRATCH_SIZE } from '../../assembly/layout.ts';
 import type {
+  BackendChoice,
   DataPlaneEvents,
   DataPlaneInfo,
   DataPlaneOptions,
@@ -19,6 +20,7 @@ import type {
   SaParameters,
 } from '../contract.ts';
 import { EspalierError } from '../errors.ts';
+import { BackendTable } from './backend-table.ts';
 import type { KernelMemory } from './backends/backend.ts';
 import { type Descriptors, openDescriptors } from './descriptors.ts';
 import { readDrops } from './drops.ts';
@@ -37,6 +39,7 @@ import { PathMtus } from './path-mtu.ts';
 import { WorkerPool, type WorkerReports } from './pool.ts';
 import { Sad } from './sad.ts';
 import { Spd } from './spd.ts';
+import type { BackendCounters } from './worker-backends.ts';
 
 const DEFAULT_BACKEND = 'wasm';
 /** Datagrams of one IKE socket in one turn of the event loop. */
@@ -58,13 +61,28 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<Running
     const { device } = options;
     // A device of descriptors is no interface: who is behind it knows none of this host's addresses.
     const icmpSource = device.kind === 'tun' ? new IcmpSource(memory, device.addresses ?? []) : undefined;
-    const engine = new Engine(compiled, memory, plan, descriptors, missing, icmpSource);
-    await engine.start(options.backend ?? DEFAULT_BACKEND);
+    const backends = new BackendTable({ backend: DEFAULT_BACKEND, connections: new Map(), ...options.backends });
+    const onWarning = options.onWarning ?? warn;
+    const engine = new Engine({ compiled, memory, plan, descriptors, missing, icmpSource, backends, onWarning });
+    await engine.start();
     return engine;
   } catch (error) {
     descriptors.close();
     throw error;
   }
+}
+
+const warn = (sentence: string): void => process.emitWarning(sentence, { code: 'ESPALIER_DATAPLANE' });
+
+interface EngineParts {
+  readonly compiled: CompiledKernel;
+  readonly memory: KernelMemory;
+  readonly plan: MemoryPlan;
+  readonly descriptors: Descriptors;
+  readonly missing: Missing;
+  readonly icmpSource: IcmpSource | undefined;
+  readonly backends: BackendTable;
+  readonly onWarning: (sentence: string) => void;
 }
 
 type EventMap = { [E in keyof DataPlaneEvents]: DataPlaneEvents[E] };
@@ -82,21 +100,21 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
   readonly #datagrams = new DatagramBuffer();
   #watches: readonly Watch[] = [];
   #pool: WorkerPool | undefined;
-  #backend = '';
+  readonly #onWarning: (sentence: string) => void;
+  #backends: BackendTable;
+  /** By worker, what it told last. */
+  readonly #counters: (readonly BackendCounters[])[] = [];
+  /** One change of backends at a time. */
+  #changing: Promise<void> = Promise.resolve();
+  /** What workers have said since the backends changed: each of them says it. */
+  readonly #warnings = new Set<string>();
   /** KEY blocks that backends are to forget, and whether frames may wait for an SA: told once a turn. */
   #forgotten: number[] = [];
   #resume = false;
   #telling = false;
   #closing: Promise<void> | undefined;
 
-  constructor(
-    compiled: CompiledKernel,
-    memory: KernelMemory,
-    plan: MemoryPlan,
-    descriptors: Descriptors,
-    missing: Missing,
-    icmpSource: IcmpSource | undefined,
-  ) {
+  constructor({ compiled, memory, plan, descriptors, missing, icmpSource, backends, onWarning }: EngineParts) {
     super();
     this.#compiled = compiled;
     this.#memory = memory;
@@ -104,16 +122,26 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
     this.#descriptors = descriptors;
     this.#missing = missing;
     this.#icmpSource = icmpSource;
+    this.#backends = backends;
+    this.#onWarning = onWarning;
     const heap = new Heap(memory, plan.heapBase, plan.heapSize);
     const kernel = instantiateKernel(compiled.module, memory);
     kernel.initialiseCrypto(heap.allocate(CRYPTO_SCRATCH_SIZE));
     const deviceMtu = descriptors.device.mtu;
-    this.#sad = new Sad({ memory, kernel, plan, heap, deviceMtu, forget: (key) => this.#forget(key) });
+    this.#sad = new Sad({
+      memory,
+      kernel,
+      plan,
+      heap,
+      deviceMtu,
+      backendOf: ({ connection }) => this.#backends.indexOf(connection),
+      forget: (key) => this.#forget(key),
+    });
     this.#spd = new Spd({ memory, kernel, plan, heap, saAddress: (sa) => this.#sad.address(sa) });
     this.#pathMtus = new PathMtus(descriptors.mark, (sa, mtu) => this.#sad.setPathMtu(sa, mtu));
   }
 
-  async start(backend: string): Promise<void> {
+  async start(): Promise<void> {
     process.once('exit', this.#onExit);
     this.#pool = await WorkerPool.start({
       tasks: this.#descriptors.workers.map((descriptors, worker) => ({
@@ -122,7 +150,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
         module: this.#compiled.module,
         arena: arenaAddress(this.#plan, worker),
         capabilities: this.#descriptors.capabilities,
-        backend,
+        backends: this.#backends.wanted,
       })),
       onReport: (worker, report) => this.#onReport(worker, report),
       onFailure: (cause) => {
@@ -130,15 +158,17 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
         this.emit('error', new EspalierError('ERR_WORKER', `a worker has failed: ${cause.message}`, { cause }));
       },
     });
-    this.#backend = backend;
     this.#watches = this.#descriptors.ike.plain.map((socket) => new Watch(socket.fd, () => this.#receiveIke(socket)));
   }
 
   get info(): DataPlaneInfo {
     const { device, ports } = this.#descriptors;
+    const { backend, shadow } = this.#backends.choice;
     return {
       workers: this.#plan.workers,
-      backend: this.#backend,
+      backend,
+      backends: this.#backends.info(this.#counters),
+      ...(shadow !== undefined && { shadow }),
       kernel: this.#compiled.build,
       device,
       ports,
@@ -234,9 +264,27 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
     return sourceAddress(remote, this.#descriptors.mark);
   }
 
-  async setBackend(name: string): Promise<void> {
-    await this.#pool?.setBackend(name);
-    this.#backend = name;
+  changeBackends(change: (now: BackendChoice) => BackendChoice): Promise<void> {
+    const changed = this.#changing.then(() => this.#changeBackends(change(this.#backends.choice)));
+    this.#changing = changed.catch(() => {});
+    return changed;
+  }
+
+  /**
+   * Until SAs have their new KEY_BACKEND, and in a worker that is ahead of others, a packet may go to
+   * another backend than it shall: any of them does it right.
+   */
+  async #changeBackends(choice: BackendChoice): Promise<void> {
+    const next = new BackendTable(choice);
+    this.#warnings.clear();
+    try {
+      await this.#pool?.changeBackends(next.wanted);
+    } catch (error) {
+      await this.#pool?.changeBackends(this.#backends.wanted).catch(() => {});
+      throw error;
+    }
+    this.#backends = next;
+    this.#sad.assignBackends();
   }
 
   close(): Promise<void> {
@@ -277,7 +325,14 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
         break;
       case 'missing':
         this.#missing.add(report.sentence);
-        process.emitWarning(report.sentence, { code: 'ESPALIER_DATAPLANE' });
+        this.#onWarning(report.sentence);
+        break;
+      case 'warning':
+        if (!this.#warnings.has(report.sentence)) this.#onWarning(report.sentence);
+        this.#warnings.add(report.sentence);
+        break;
+      case 'counters':
+        this.#counters[worker] = report.counters;
         break;
     }
   }

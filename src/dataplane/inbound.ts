@@ -34,7 +34,8 @@ import { MSG_DONTWAIT, recvmmsg } from './io/syscalls.ts';
 import type { KernelExports } from './kernel.ts';
 import { addressText } from './selector.ts';
 import { readSockaddr } from './sockaddr.ts';
-import type { BackendHolder, PostedDatagram } from './worker.ts';
+import type { PostedDatagram } from './worker.ts';
+import type { BackendHolder } from './worker-backends.ts';
 
 /** IKE datagrams on their way to the engine's thread, per worker; a flood beyond is dropped. */
 const IKE_PENDING_MAX = 1024;

@@ -35,7 +35,7 @@ import type { Device } from './device.ts';
 import { IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE, IPPROTO_IP } from './io/socket-options.ts';
 import { EAGAIN, EINTR, EIO, ENOBUFS, errno, MSG_DONTWAIT, sendmmsg, setsockopt } from './io/syscalls.ts';
 import type { KernelExports } from './kernel.ts';
-import type { BackendHolder } from './worker.ts';
+import type { BackendHolder } from './worker-backends.ts';
 
 export interface OutboundOptions {
   readonly arena: Arena;

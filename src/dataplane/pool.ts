@@ -4,13 +4,14 @@ import { Piscina } from 'piscina';
 import { EspalierError } from '../errors.ts';
 import { packagePath } from '../package-root.ts';
 import type { WorkerCommand, WorkerReport, WorkerTask } from './worker.ts';
+import type { WantedBackend } from './worker-backends.ts';
 
 /** Threads run compiled code, also where the engine itself runs from its TypeScript sources. */
 const WORKER_FILE = packagePath('dist', 'src', 'dataplane', 'worker.js');
 /** Milliseconds that a worker has to end its task before its thread is ended. */
 const STOP_PATIENCE = 500;
 
-type Answer = Extract<WorkerReport, { type: 'ready' } | { type: 'backend' }>;
+type Answer = Extract<WorkerReport, { type: 'ready' } | { type: 'backends' }>;
 export type WorkerReports = Exclude<WorkerReport, Answer>;
 
 export interface PoolOptions {
@@ -44,7 +45,6 @@ export class WorkerPool {
   readonly #onReport: PoolOptions['onReport'];
   /** Who waits for an answer of each worker. */
   readonly #waiting: ((answer: Answer) => void)[] = [];
-  #switching: Promise<void> = Promise.resolve();
   #stopping = false;
 
   private constructor({ tasks, onReport }: PoolOptions) {
@@ -62,15 +62,14 @@ export class WorkerPool {
     for (const port of this.#ports) port.postMessage(command);
   }
 
-  /** Switches the backend of every worker; one switch at a time. @throws EspalierError of the first that cannot */
-  setBackend(name: string): Promise<void> {
-    const next = this.#switching.then(async () => {
-      const answers = this.#answers();
-      this.tell({ type: 'backend', name });
-      await answers;
-    });
-    this.#switching = next.catch(() => {});
-    return next;
+  /**
+   * Changes the backends of every worker. The caller waits for one change before it begins another.
+   * @throws EspalierError of the first worker that cannot
+   */
+  async changeBackends(wanted: readonly WantedBackend[]): Promise<void> {
+    const answers = this.#answers();
+    this.tell({ type: 'backends', wanted });
+    await answers;
   }
 
   async stop(): Promise<void> {
@@ -89,7 +88,7 @@ export class WorkerPool {
   #run(task: Omit<WorkerTask, 'port'>, worker: number): { port: MessagePort; ended: Promise<unknown> } {
     const { port1, port2 } = new MessageChannel();
     port1.on('message', (report: WorkerReport) => {
-      if (report.type === 'ready' || report.type === 'backend') this.#waiting[worker]?.(report);
+      if (report.type === 'ready' || report.type === 'backends') this.#waiting[worker]?.(report);
       else this.#onReport(worker, report);
     });
     const ended = this.#piscina.run({ ...task, port: port2 }, { transferList: [port2] });

@@ -9,6 +9,7 @@
 import { randomFillSync } from 'node:crypto';
 import { ARENA_EPOCH, ARENA_SIZE } from '../../assembly/layout/arena.ts';
 import * as R from '../../assembly/layout/records.ts';
+import { KEY_BACKEND } from '../../assembly/layout.ts';
 import { ENCR, INTEG, suiteName } from '../algorithms.ts';
 import type { Endpoint, SaCounters, SaHandle, SaParameters } from '../contract.ts';
 import { EspalierError } from '../errors.ts';
@@ -50,6 +51,8 @@ export interface SadOptions {
   readonly heap: Heap;
   /** The device's MTU, where inner packets come from; TCP's MSS is clamped to it too. */
   readonly deviceMtu?: number;
+  /** @returns the KEY_BACKEND of an SA; by default the gateway's */
+  readonly backendOf?: (parameters: SaParameters) => number;
   /** Told of each KEY that is about to be wiped, so that backends forget what they made of it. */
   readonly forget?: (key: number) => void;
 }
@@ -63,6 +66,7 @@ export class Sad {
   readonly #plan: MemoryPlan;
   readonly #heap: Heap;
   readonly #records: SaRecords;
+  readonly #backendOf: (parameters: SaParameters) => number;
   readonly #forget: (key: number) => void;
   readonly #installed = new Map<SaHandle, Installed>();
   /** What tells inbound SAs apart: protocol, SPI and, for multicast, the group (RFC 4301 §4.1). */
@@ -76,7 +80,7 @@ export class Sad {
   readonly #random = new Uint32Array(64);
   #randomLeft = 0;
 
-  constructor({ memory, kernel, plan, heap, deviceMtu = Number.POSITIVE_INFINITY, forget }: SadOptions) {
+  constructor({ memory, kernel, plan, heap, deviceMtu = Number.POSITIVE_INFINITY, backendOf, forget }: SadOptions) {
     this.#memory = memory;
     const { buffer } = memory.memory;
     this.#signed = new Int32Array(buffer);
@@ -86,6 +90,7 @@ export class Sad {
     this.#plan = plan;
     this.#heap = heap;
     this.#records = new SaRecords(memory, kernel, heap, deviceMtu);
+    this.#backendOf = backendOf ?? (() => 0);
     this.#forget = forget ?? (() => {});
   }
 
@@ -122,6 +127,7 @@ export class Sad {
     try {
       this.#records.write(address, handle, parameters, geometry);
       this.#records.writeKey(address, parameters, geometry, stateLength);
+      this.#assignBackend(address, parameters);
     } catch (error) {
       this.#release(address);
       throw error;
@@ -156,6 +162,11 @@ export class Sad {
     if (sa === undefined) return;
     sa.pathMtu = Math.max(LEAST_PATH_MTU, pathMtu);
     this.#records.writeMtu(sa.address, sa.geometry, sa.pathMtu);
+  }
+
+  /** Gives every SA the backend that it shall have now. */
+  assignBackends(): void {
+    for (const { address, parameters } of this.#installed.values()) this.#assignBackend(address, parameters);
   }
 
   /**
@@ -267,6 +278,11 @@ export class Sad {
     }
     if (direction === 'in' && this.#inbound.has(identityOf(parameters)))
       refuse('ERR_SPI_IN_USE', 'another inbound SA has this SPI');
+  }
+
+  #assignBackend(address: number, parameters: SaParameters): void {
+    const key = this.#memory.words[(address + R.SA_KEY) >>> 2]!;
+    Atomics.store(this.#memory.words, (key + KEY_BACKEND) >>> 2, this.#backendOf(parameters));
   }
 
   // ─── Records ────────────────────────────────────────────────────────────────────────────────

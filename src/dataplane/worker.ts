@@ -3,11 +3,9 @@
  * of the device, sockets and an arena, and works batches to completion, turn and turn about.
  */
 import type { MessagePort } from 'node:worker_threads';
-import { ARENA_CAPABILITIES, ARENA_CRYPTO } from '../../assembly/layout/arena.ts';
+import { ARENA_CAPABILITIES, ARENA_CRYPTO, ARENA_GATHER } from '../../assembly/layout/arena.ts';
 import type { Endpoint } from '../contract.ts';
 import { Arena } from './arena.ts';
-import type { CryptoBackend } from './backends/backend.ts';
-import { createBackend } from './backends/index.ts';
 import type { WorkerDescriptors } from './descriptors.ts';
 import { Device } from './device.ts';
 import { Inbound } from './inbound.ts';
@@ -16,9 +14,12 @@ import { Watch } from './io/watch.ts';
 import { instantiateKernel, viewMemory } from './kernel.ts';
 import { Outbound } from './outbound.ts';
 import { warmUp } from './warm-up.ts';
+import { type BackendCounters, type WantedBackend, WorkerBackends } from './worker-backends.ts';
 
 /** Batches of one descriptor before another one has its turn. */
 const TURN = 4;
+/** Milliseconds after which what backends have counted is told, if it is another than before. */
+const COUNTERS_INTERVAL = 1000;
 
 /** What the engine gives to a worker. Descriptors stay the engine's, which closes them. */
 export interface WorkerTask extends WorkerDescriptors {
@@ -28,7 +29,7 @@ export interface WorkerTask extends WorkerDescriptors {
   readonly arena: number;
   /** CAPABILITY_* bits. */
   readonly capabilities: number;
-  readonly backend: string;
+  readonly backends: readonly WantedBackend[];
   readonly port: MessagePort;
 }
 
@@ -38,7 +39,7 @@ export type WorkerCommand =
   | { readonly type: 'resume' }
   /** These KEY blocks are no longer in use. */
   | { readonly type: 'forget'; readonly keys: readonly number[] }
-  | { readonly type: 'backend'; readonly name: string }
+  | { readonly type: 'backends'; readonly wanted: readonly WantedBackend[] }
   | { readonly type: 'stop' };
 
 export interface PostedDatagram {
@@ -60,15 +61,13 @@ export type WorkerReport =
   | { readonly type: 'ike'; readonly datagrams: readonly PostedDatagram[] }
   /** EVENT records, one behind the other. */
   | { readonly type: 'events'; readonly events: Uint8Array }
-  /** The backend has been switched, or why not. */
-  | { readonly type: 'backend'; readonly error?: ReportedError }
+  /** The backends have been changed, or why not. */
+  | { readonly type: 'backends'; readonly error?: ReportedError }
+  | { readonly type: 'counters'; readonly counters: readonly BackendCounters[] }
+  /** What the operator should know: one sentence. */
+  | { readonly type: 'warning'; readonly sentence: string }
   /** Something that this system lacks, or that has gone wrong: one sentence. */
   | { readonly type: 'missing'; readonly sentence: string };
-
-/** The backend in use, exchanged between two batches. */
-export interface BackendHolder {
-  current: CryptoBackend;
-}
 
 /** piscina's entry point. */
 export default async function work(task: WorkerTask): Promise<void> {
@@ -97,19 +96,21 @@ class Worker {
     arena.populate();
     kernel.initialiseCrypto(task.arena + ARENA_CRYPTO);
     kernel.initialiseArena(task.arena);
-    const create = (name: string) => createBackend(name, memory, kernel);
-    const backend = { current: await create(task.backend) };
+    const log = (sentence: string) => task.port.postMessage({ type: 'warning', sentence } satisfies WorkerReport);
+    const gather = task.arena + ARENA_GATHER;
+    const backends = await WorkerBackends.create({ memory, kernel, gather, log }, task.backends);
     arena.set(ARENA_CAPABILITIES, task.capabilities);
-    return new Worker(task, arena, kernel, backend, create);
+    return new Worker(task, arena, kernel, backends);
   }
 
   readonly stopped: Promise<void>;
   readonly #task: WorkerTask;
   readonly #arena: Arena;
-  readonly #backend: BackendHolder;
-  readonly #create: (name: string) => Promise<CryptoBackend>;
+  readonly #backends: WorkerBackends;
   readonly #outbound: Outbound;
   readonly #inbound: Inbound;
+  readonly #countersTimer: NodeJS.Timeout;
+  #countersTold = '[]';
   /** By descriptor. */
   readonly #watches = new Map<number, Watch>();
 
@@ -117,15 +118,13 @@ class Worker {
     task: WorkerTask,
     arena: Arena,
     kernel: ReturnType<typeof instantiateKernel>,
-    backend: BackendHolder,
-    create: (name: string) => Promise<CryptoBackend>,
+    backends: WorkerBackends,
   ) {
     this.#task = task;
     this.#arena = arena;
-    this.#backend = backend;
-    this.#create = create;
+    this.#backends = backends;
     const device = new Device(task.device, arena, () => this.#loseDevice());
-    const shared = { arena, kernel, backend, device };
+    const shared = { arena, kernel, backend: backends, device };
     this.#outbound = new Outbound({
       ...shared,
       lanes: task.lanes,
@@ -150,6 +149,7 @@ class Worker {
         } else void this.#obey(command);
       });
     });
+    this.#countersTimer = setInterval(() => this.#reportCounters(), COUNTERS_INTERVAL).unref();
     this.#report({ type: 'ready' });
   }
 
@@ -163,22 +163,29 @@ class Worker {
         this.#outbound.resume();
         return this.#afterOutbound();
       case 'forget':
-        for (const key of command.keys) this.#backend.current.forget(key);
+        for (const key of command.keys) this.#backends.forget(key);
         return;
-      case 'backend':
-        return this.#switchBackend(command.name);
+      case 'backends':
+        return this.#changeBackends(command.wanted);
     }
   }
 
-  async #switchBackend(name: string): Promise<void> {
+  async #changeBackends(wanted: readonly WantedBackend[]): Promise<void> {
     try {
-      const next = await this.#create(name);
-      this.#backend.current.close();
-      this.#backend.current = next;
-      this.#report({ type: 'backend' });
+      await this.#backends.change(wanted);
+      this.#reportCounters();
+      this.#report({ type: 'backends' });
     } catch (error) {
-      this.#report({ type: 'backend', error: reportedError(error) });
+      this.#report({ type: 'backends', error: reportedError(error) });
     }
+  }
+
+  #reportCounters(): void {
+    const counters = this.#backends.counters();
+    const text = JSON.stringify(counters);
+    if (text === this.#countersTold) return;
+    this.#countersTold = text;
+    this.#report({ type: 'counters', counters });
   }
 
   #runOutbound(): void {
@@ -222,7 +229,8 @@ class Worker {
   #close(): void {
     for (const watch of this.#watches.values()) watch.close();
     this.#watches.clear();
-    this.#backend.current.close();
+    clearInterval(this.#countersTimer);
+    this.#backends.close();
     this.#task.port.close();
   }
 }

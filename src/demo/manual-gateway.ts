@@ -112,7 +112,7 @@ class ManualGateway {
   static async start(options: ManualGatewayOptions): Promise<ManualGateway> {
     const { workers = 1, backend = 'wasm', mtu } = options;
     const device = { kind: 'tun', name: 'espalier0', ...(mtu === undefined ? {} : { mtu }) } as const;
-    const gateway = new ManualGateway(options, await startDataPlane({ workers, backend, device }));
+    const gateway = new ManualGateway(options, await startDataPlane({ workers, backends: { backend }, device }));
     gateway.#install();
     return gateway;
   }
@@ -136,7 +136,7 @@ class ManualGateway {
   /** @returns the answer to one line */
   async obey(line: string): Promise<ManualGatewayReport> {
     const [command, argument = ''] = line.split(' ');
-    if (command === 'backend') await this.#dataPlane.setBackend(argument);
+    if (command === 'backend') await this.#dataPlane.changeBackends((now) => ({ ...now, backend: argument }));
     if (command === 'receive') this.#installSa('in', Number(argument));
     if (command === 'send') this.#replace(Number(argument));
     if (command === 'drop') this.#drop(Number(argument));

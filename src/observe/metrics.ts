@@ -51,6 +51,16 @@ const METRICS: readonly Metric[] = [
     values: ({ version, node, dataPlane }) => [[[version, node, dataPlane.backend, dataPlane.kernel], 1]],
   },
   {
+    kind: 'counter',
+    name: 'espalier_backend_events_total',
+    help: 'What crypto backends have counted: shadow_packets compared, shadow_disagreements',
+    labels: ['backend', 'event'],
+    values: ({ dataPlane }) =>
+      dataPlane.backends.flatMap(({ name, counters }) =>
+        Object.entries(counters).map(([event, count]): [string[], number] => [[name, event], count]),
+      ),
+  },
+  {
     kind: 'gauge',
     name: 'espalier_uptime_seconds',
     help: 'Seconds since the gateway started',

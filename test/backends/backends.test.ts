@@ -179,7 +179,7 @@ describe('the hybrid backend', () => {
 describe('a shadow', () => {
   it('agrees with a sound backend on every suite it samples', async () => {
     const { bench, exports } = await workbench();
-    const backend = await createBackend('wasm+noble', bench.kernel, exports);
+    const backend = await createBackend('wasm', bench.kernel, exports, { shadow: 'noble' });
     const keys = [keyOf(bench, GCM), keyOf(bench, CHACHA)];
     for (let i = 0; i < 40; i++) {
       const batch = bench.packets(Array.from({ length: 10 }, (_, n) => packet(keys[n % 2]!, 100 + n)));
@@ -188,15 +188,16 @@ describe('a shadow', () => {
       backend.open(batch[0]!.descriptor, 10);
     }
     expect(backend.counters?.()).toEqual({ shadow_packets: 13, shadow_disagreements: 0 });
-    expect(backend.name).toBe('wasm+noble');
+    expect(backend.name).toBe('wasm');
     backend.close();
   });
 
   it('counts and reports a disagreement, and lets the first result stand', async () => {
     const { bench, exports } = await workbench();
     const lines: string[] = [];
-    const name = `node+${packagePath('test', 'backends', 'wrong.ts')}`;
-    const backend = await createBackend(name, bench.kernel, exports, { log: (line) => lines.push(line) });
+    const shadow = packagePath('test', 'backends', 'wrong.js');
+    const log = (line: string) => lines.push(line);
+    const backend = await createBackend('node', bench.kernel, exports, { shadow, log });
     const [sealed] = bench.packets([packet(keyOf(bench, GCM))]);
     backend.seal(sealed!.descriptor, 1);
     expect(backend.counters?.()).toEqual({ shadow_packets: 1, shadow_disagreements: 1 });
@@ -206,7 +207,7 @@ describe('a shadow', () => {
 
   it('says so when the shadow itself cannot be used', async () => {
     const { bench, exports } = await workbench();
-    await expect(createBackend('wasm+./nothing.js', bench.kernel, exports)).rejects.toMatchObject({
+    await expect(createBackend('wasm', bench.kernel, exports, { shadow: './nothing.js' })).rejects.toMatchObject({
       code: 'ERR_BACKEND',
     });
   });

@@ -42,7 +42,7 @@ describe('the crypto benchmark', () => {
   });
 
   it('does not time a backend that disagrees', async () => {
-    const wrong = packagePath('test', 'backends', 'wrong.ts');
+    const wrong = packagePath('test', 'backends', 'wrong.js');
     await expect(measureAll({ ...plan, backends: ['node', wrong] }, () => {})).rejects.toThrow(/wrong/);
   });
 

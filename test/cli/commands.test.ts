@@ -1,10 +1,11 @@
+import { spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { program } from '../../src/cli/program.ts';
-import { espalier, folder } from './command.ts';
+import { COMMAND, espalier, folder } from './command.ts';
 
 const TRACE = /^\s+at |node:internal|Error:/m;
 
@@ -41,6 +42,7 @@ describe('espalier', () => {
     [['run'], 64, /required option '-c, --config <file>'[\s\S]*espalier run --help/],
     [['check', '-c', 'x', '--jsn'], 64, /unknown option '--jsn'/],
     [['up'], 64, /missing required argument 'name'/],
+    [['backend', 'shadow'], 64, /missing required argument 'name'/],
     [['backend', 'set'], 64, /missing required argument 'name'/],
     [['status', '-s', '/nowhere/espalier.sock'], 69, /no gateway answers on \/nowhere\/espalier\.sock; start one/],
     [['up', 'home', '-s', '/nowhere/espalier.sock'], 69, /no gateway answers/],
@@ -54,6 +56,22 @@ describe('espalier', () => {
     expect(stderr).not.toMatch(TRACE);
     expect(code).toBe(exit);
   });
+
+  it.each([['backend', 'test', 'noble'], ['explain-proposal', 'default'], ['--help'], ['run', '--help']])(
+    'ends quietly when its reader goes away: %j',
+    async (...args) => {
+      const { code, stderr } = await new Promise<{ code: number | null; stderr: string }>((resolve) => {
+        const child = spawn(process.execPath, [COMMAND, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+        let stderr = '';
+        child.stdout.destroy();
+        child.stderr.on('data', (text) => {
+          stderr += text;
+        });
+        child.on('close', (code) => resolve({ code, stderr }));
+      });
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    },
+  );
 
   it('takes the socket of the gateway from the environment', async () => {
     const { stderr } = await espalier(['status'], { env: { ...process.env, ESPALIER_SOCKET: '/from/environment' } });

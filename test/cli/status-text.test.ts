@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { statusText } from '../../src/cli/status-text.ts';
+import type { BackendInfo } from '../../src/contract.ts';
 import type { GatewayStatus } from '../../src/index.ts';
 
 const STATUS: GatewayStatus = {
@@ -10,6 +11,7 @@ const STATUS: GatewayStatus = {
   dataPlane: {
     workers: 2,
     backend: 'wasm',
+    backends: [{ name: 'wasm', connections: [], counters: {} }],
     kernel: 'relaxed',
     device: { name: 'espalier0', mtu: 1400 },
     ports: { ike: 500, natTraversal: 4500 },
@@ -57,6 +59,18 @@ const STATUS: GatewayStatus = {
 };
 
 describe('the status for people', () => {
+  it('shows backends of connections, and what the shadow has found', () => {
+    const backends: BackendInfo[] = [
+      { name: 'wasm', connections: [], counters: { shadow_packets: 12, shadow_disagreements: 1 } },
+      { name: 'openssl', connections: ['home', 'office'], counters: {} },
+    ];
+    expect(statusText({ ...STATUS, dataPlane: { ...STATUS.dataPlane, shadow: 'noble', backends } })).toContain(`
+  backend wasm of the gateway; noble checks it, shadow packets 12, shadow disagreements 1
+  backend openssl of home, office; noble checks it
+
+`);
+  });
+
   it('shows SAs, traffic, what is missing and what was dropped', () => {
     expect(statusText(STATUS)).toBe(`\
 espalier 1.2.3, up 1d 2h, Node.js 20.19.0, process 4711

@@ -1,8 +1,12 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { IkeDatagram, TrafficSelector } from '../../src/contract.ts';
 import { close } from '../../src/dataplane/io/syscalls.ts';
+import { packagePath } from '../../src/package-root.ts';
 import { ANY, Gateway, join } from './engine-pair.ts';
 import { udpPacket } from './ip.ts';
+
+/** A backend that counts the packets it seals. */
+const COUNTING = packagePath('test', 'dataplane', 'counting-backend.js');
 
 const gateways: Gateway[] = [];
 afterEach(async () => {
@@ -159,13 +163,73 @@ describe('the life of a data plane', () => {
     const [a, b] = await pair();
     a.dataPlane.installPolicy({ ...policy, sa: join(a, b).out });
     for (const backend of ['node', 'noble', 'wasm']) {
-      await Promise.all([a.dataPlane.setBackend(backend), b.dataPlane.setBackend(backend)]);
+      await Promise.all([a, b].map(({ dataPlane }) => dataPlane.changeBackends((now) => ({ ...now, backend }))));
       expect(a.dataPlane.info.backend).toBe(backend);
       a.send(packet(backend));
       expect((await b.receive())?.subarray(28).toString()).toBe(backend);
     }
-    await expect(a.dataPlane.setBackend('rot13')).rejects.toMatchObject({ code: 'ERR_BACKEND' });
+    const unknown = a.dataPlane.changeBackends((now) => ({ ...now, backend: 'rot13' }));
+    await expect(unknown).rejects.toMatchObject({ code: 'ERR_BACKEND' });
     expect(a.dataPlane.info.backend).toBe('wasm');
+  });
+
+  it('uses a backend for the SAs of one connection, and another for the rest, as they are chosen', async () => {
+    const warnings: string[] = [];
+    const backends = { shadow: 'noble', connections: new Map([['home', COUNTING]]) };
+    const onWarning = (sentence: string) => warnings.push(sentence);
+    const [a, b] = await Promise.all([start('127.0.0.1', { backends, onWarning }), start('127.0.0.2')]);
+    const sa = { home: join(a, b, { connection: 'home' }).out, office: join(a, b, { connection: 'office' }).out };
+    const handle = a.dataPlane.installPolicy({ ...policy, sa: sa.home });
+    const carry = async (connection: 'home' | 'office') => {
+      a.dataPlane.setPolicySa(handle, sa[connection]);
+      a.send(packet(connection));
+      expect((await b.receive())?.subarray(28).toString()).toBe(connection);
+    };
+    const counted = () =>
+      Object.fromEntries(a.dataPlane.info.backends.map(({ name, counters }) => [name, counters['sealed']]));
+    await carry('home');
+    await carry('office');
+    await carry('home');
+    await expect.poll(counted, { timeout: 3000 }).toEqual({ wasm: undefined, [COUNTING]: 2 });
+    expect(a.dataPlane.info).toMatchObject({
+      backend: 'wasm',
+      shadow: 'noble',
+      backends: [
+        { name: 'wasm', connections: [], counters: { shadow_packets: 1, shadow_disagreements: 0 } },
+        { name: COUNTING, connections: ['home'], counters: { shadow_packets: 1, shadow_disagreements: 0 } },
+      ],
+    });
+    // The other way round, for SAs that are there and for one that comes.
+    await a.dataPlane.changeBackends(() => ({ backend: COUNTING, connections: new Map([['home', 'wasm']]) }));
+    sa.office = join(a, b, { connection: 'office' }).out;
+    for (const connection of ['home', 'office', 'office', 'home', 'office'] as const) await carry(connection);
+    await expect.poll(counted, { timeout: 3000 }).toEqual({ [COUNTING]: 3, wasm: undefined });
+    expect(a.dataPlane.info).not.toHaveProperty('shadow');
+    expect(warnings).toEqual([]);
+  });
+
+  it('keeps the backends it has if one of those asked for cannot be had', async () => {
+    const [a, b] = await pair();
+    a.dataPlane.installPolicy({ ...policy, sa: join(a, b, { connection: 'home' }).out });
+    const connections = new Map([['home', './nothing.js']]);
+    const change = a.dataPlane.changeBackends(() => ({ backend: 'node', connections }));
+    await expect(change).rejects.toMatchObject({ code: 'ERR_BACKEND' });
+    expect(a.dataPlane.info.backends.map(({ name }) => name)).toEqual(['wasm']);
+    a.send(packet('still there'));
+    expect((await b.receive())?.subarray(28).toString()).toBe('still there');
+  });
+
+  it('tells what a shadow finds, and which backends disagree', async () => {
+    const warnings: string[] = [];
+    const onWarning = (sentence: string) => warnings.push(sentence);
+    const backends = { shadow: packagePath('test', 'backends', 'wrong.js') };
+    const [a, b] = await Promise.all([start('127.0.0.1', { backends, onWarning }), start('127.0.0.2')]);
+    a.dataPlane.installPolicy({ ...policy, sa: join(a, b).out });
+    a.send(packet('right all the same'));
+    expect((await b.receive())?.subarray(28).toString()).toBe('right all the same');
+    const counters = { shadow_packets: 1, shadow_disagreements: 1 };
+    await expect.poll(() => a.dataPlane.info.backends[0]?.counters, { timeout: 3000 }).toEqual(counters);
+    expect(warnings).toEqual([expect.stringMatching(/^backends 'wasm' and 'wrong' disagree: seal of \d+ bytes/)]);
   });
 
   it('ends in under a second, and once', async () => {
@@ -183,7 +247,9 @@ describe('the life of a data plane', () => {
     const again = await start('127.0.0.1', { ports });
     expect(again.dataPlane.info.ports).toEqual(ports);
     await again.dataPlane.close();
-    await expect(start('127.0.0.1', { ports, backend: 'rot13' })).rejects.toMatchObject({ code: 'ERR_BACKEND' });
+    await expect(start('127.0.0.1', { ports, backends: { backend: 'rot13' } })).rejects.toMatchObject({
+      code: 'ERR_BACKEND',
+    });
     expect((await start('127.0.0.1', { ports })).dataPlane.info.ports).toEqual(ports);
   });
 

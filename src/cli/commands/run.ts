@@ -9,7 +9,7 @@ import type { Gateway } from '../../gateway.ts';
 import type { LogFormat } from '../../observe/log.ts';
 import { EXIT, Exit } from '../exit.ts';
 import { examples } from '../help.ts';
-import { configOption } from '../options.ts';
+import { absolute, configOption } from '../options.ts';
 
 /** Milliseconds after the start by which there is nothing left to be started. */
 const SETTLED = 10_000;
@@ -17,6 +17,7 @@ const SETTLED = 10_000;
 interface RunOptions {
   readonly config: string;
   readonly backend?: string;
+  readonly shadow?: string;
   readonly logLevel?: LogLevel;
   readonly logFormat?: LogFormat;
 }
@@ -27,7 +28,8 @@ export const runCommand = (): Command =>
       'Run a gateway in the foreground. SIGINT and SIGTERM stop it cleanly, SIGHUP reads the configuration again.',
     )
     .addOption(configOption())
-    .option('-b, --backend <name>', 'crypto backend, in place of gateway.backend')
+    .option('-b, --backend <name>', 'crypto backend, in place of gateway.backend', absolute)
+    .option('--shadow <name>', 'backend that checks a sample of packets, in place of gateway.shadow', absolute)
     .addOption(
       new Option('-l, --log-level <level>', 'in place of control.log_level').choices([
         'fatal',
@@ -46,11 +48,12 @@ export const runCommand = (): Command =>
         ['espalier run -c gateway.yaml', 'until Ctrl-C'],
         ['espalier run -c gateway.yaml -l debug', 'with every exchange in RFC notation'],
         ['espalier run -c gateway.yaml -b openssl', 'with another crypto backend'],
+        ['espalier run -c gateway.yaml --shadow noble', 'a sample of packets done over again by noble'],
       ),
     )
     .action(run);
 
-async function run({ config, backend, logLevel, logFormat }: RunOptions): Promise<void> {
+async function run({ config, backend, shadow, logLevel, logFormat }: RunOptions): Promise<void> {
   // Only this command needs the gateway; the others start sooner without it.
   const [{ Gateway }, { createLogger }] = await Promise.all([
     import('../../gateway.ts'),
@@ -58,7 +61,11 @@ async function run({ config, backend, logLevel, logFormat }: RunOptions): Promis
   ]);
   const level = logLevel ?? loadConfig(config).config.control.logLevel;
   const logger = createLogger({ level, ...(logFormat && { format: logFormat }) });
-  const gateway = await Gateway.start(config, { logger, ...(backend !== undefined && { backend }) });
+  const gateway = await Gateway.start(config, {
+    logger,
+    ...(backend !== undefined && { backend }),
+    ...(shadow !== undefined && { shadow }),
+  });
   setTimeout(giveBackMemory, SETTLED).unref();
   const failed = await ending(gateway, logger);
   await gateway.stop();

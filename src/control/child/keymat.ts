@@ -91,5 +91,6 @@ export function saParameters(
     df: config.copyDf ? 'copy' : 'clear',
     copyDscp: config.copyDscp,
     name: config.name,
+    connection: sa.connection.name,
   };
 }

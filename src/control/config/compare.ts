@@ -13,7 +13,9 @@ const fingerprint = (value: unknown): string =>
 export function changedConnections(before: Config, after: Config): string[] {
   const byName = (config: Config) => new Map(config.connections.map((connection) => [connection.name, connection]));
   const [old, fresh] = [byName(before), byName(after)];
-  return [...new Set([...old.keys(), ...fresh.keys()])].filter((name) => !sameValue(old.get(name), fresh.get(name)));
+  const isSame = (name: string) =>
+    sameValue(old.get(name), fresh.get(name)) && before.backends.get(name) === after.backends.get(name);
+  return [...new Set([...old.keys(), ...fresh.keys()])].filter((name) => !isSame(name));
 }
 
 /** Keys that only a start reads; the others take effect at a reload. */

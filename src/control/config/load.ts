@@ -115,9 +115,11 @@ function resolveConfig(context: ResolveContext, value: unknown): Config {
   if (!isMap(value)) context.report([], 'must be a map: gateway, control, connections, sas, policies');
   const gateway = typed(sections.gateway, top['gateway'], ['gateway']) ?? defaults.gateway;
   const control = typed(sections.control, top['control'], ['control']) ?? defaults.control;
-  const connections = entries('connections', connection, (name, values) =>
-    resolveConnection(context, name, values, gateway),
-  );
+  const backends = new Map<string, string>();
+  const connections = entries('connections', connection, (name, values) => {
+    if (values.backend !== 'default') backends.set(name, backendName(context, values.backend));
+    return resolveConnection(context, name, values, gateway);
+  });
   const manual = entries('sas', manualSa, (name, values) =>
     resolveManualSa(context, name, values, { portNatT: gateway.port_nat_t }),
   ).filter((sa) => sa !== undefined);
@@ -131,6 +133,7 @@ function resolveConfig(context: ResolveContext, value: unknown): Config {
     gateway: gatewayConfig(context, gateway),
     control: controlConfig(context, control),
     connections,
+    backends,
     manual,
     policies: [...policies, ...impliedPolicies(manual, policies)],
   };
@@ -157,6 +160,7 @@ function gatewayConfig(context: ResolveContext, values: ConfigValues['gateway'])
     addresses: values.addresses,
     workers: values.workers,
     backend: backendName(context, values.backend),
+    ...(values.shadow !== 'none' && { shadow: backendName(context, values.shadow) }),
     listen: values.listen,
     port: values.port,
     portNatT: values.port_nat_t,
@@ -165,12 +169,9 @@ function gatewayConfig(context: ResolveContext, values: ConfigValues['gateway'])
   };
 }
 
-/** `wasm`, `./mine.js`, `wasm+./mine.js`: modules are found relative to the configuration, as all files are. */
+/** `wasm`, or `./mine.js`: modules are found relative to the configuration, as all files are. */
 const backendName = (context: ResolveContext, text: string): string =>
-  text
-    .split('+')
-    .map((part) => (part.startsWith('.') ? resolve(context.directory, part) : part))
-    .join('+');
+  text.startsWith('.') ? resolve(context.directory, text) : text;
 
 function controlConfig(context: ResolveContext, values: ConfigValues['control']): Config['control'] {
   return {

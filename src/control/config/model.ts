@@ -175,7 +175,10 @@ export interface Config {
     readonly mtu?: number;
     readonly addresses: readonly string[];
     readonly workers: number;
+    /** Crypto backend, by name or by path. */
     readonly backend: string;
+    /** Another that checks a sample of every backend's packets. */
+    readonly shadow?: string;
     readonly listen: readonly string[];
     readonly port: number;
     readonly portNatT: number;
@@ -195,6 +198,8 @@ export interface Config {
     readonly keyLog?: string;
   };
   readonly connections: readonly ConnectionConfig[];
+  /** Crypto backends of connections that have one of their own. They are no part of a connection: its SAs stay when it changes. */
+  readonly backends: ReadonlyMap<string, string>;
   readonly manual: readonly ManualSaConfig[];
   readonly policies: readonly PolicyConfig[];
 }

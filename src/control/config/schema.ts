@@ -96,6 +96,7 @@ const gateway = section({
   addresses: listOf(interfaceAddress).default([]),
   workers: parsed((value) => (value === 'auto' ? availableParallelism() : parseInteger(value, 1, 64))).default(1),
   backend: text.default('wasm'),
+  shadow: text.default('none'),
   listen: addresses.default([]),
   port: port.default(500),
   port_nat_t: port.default(4500),
@@ -167,6 +168,7 @@ const child = section({
 
 export const connection = section({
   version: oneOf('0', '2').optional(),
+  backend: text.default('default'),
   local_addrs: addresses.default([]),
   remote_addrs: peers.default([]),
   local_port: port.optional(),

@@ -7,7 +7,9 @@
  *   POST /down/NAME        → {}
  *   POST /rekey/NAME       → {}
  *   POST /reload           → { changed: [...], restart: [...] }
- *   POST /backend/NAME     → {}
+ *   POST /backend/NAME     → {}    of the gateway
+ *   POST /backend/NAME/CONNECTION  → {}    of one connection; NAME `default` gives it the gateway's again
+ *   POST /shadow/NAME      → {}    has NAME check a sample of packets; `none` ends that
  *
  * A refusal is `{ code, message }` with a status of 400 or above.
  */
@@ -29,25 +31,28 @@ export interface Manageable {
   down(name: string): Promise<void>;
   rekey(name: string): Promise<void>;
   reload(): Promise<ReloadResult>;
-  setBackend(name: string): Promise<void>;
+  setBackend(name: string, connection?: string): Promise<void>;
+  setShadow(name: string): Promise<void>;
 }
 
 export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 export interface Route {
   readonly method: 'GET' | 'POST';
-  /** `/up/NAME` is told by its first word; `named` says whether a name follows. */
+  /** `/up/NAME` is told by its first word and the number of names that follow. */
   readonly word: string;
-  readonly named: boolean;
-  readonly answer: (gateway: Manageable, name: string) => unknown;
+  readonly names: number;
+  readonly answer: (gateway: Manageable, ...names: string[]) => unknown;
 }
 
 export const ROUTES: readonly Route[] = [
-  { method: 'GET', word: 'status', named: false, answer: (gateway) => gateway.status() },
-  { method: 'GET', word: 'metrics', named: false, answer: (gateway) => gateway.metrics() },
-  { method: 'POST', word: 'up', named: true, answer: (gateway, name) => gateway.up(name) },
-  { method: 'POST', word: 'down', named: true, answer: (gateway, name) => gateway.down(name) },
-  { method: 'POST', word: 'rekey', named: true, answer: (gateway, name) => gateway.rekey(name) },
-  { method: 'POST', word: 'reload', named: false, answer: (gateway) => gateway.reload() },
-  { method: 'POST', word: 'backend', named: true, answer: (gateway, name) => gateway.setBackend(name) },
+  { method: 'GET', word: 'status', names: 0, answer: (gateway) => gateway.status() },
+  { method: 'GET', word: 'metrics', names: 0, answer: (gateway) => gateway.metrics() },
+  { method: 'POST', word: 'up', names: 1, answer: (gateway, name) => gateway.up(name!) },
+  { method: 'POST', word: 'down', names: 1, answer: (gateway, name) => gateway.down(name!) },
+  { method: 'POST', word: 'rekey', names: 1, answer: (gateway, name) => gateway.rekey(name!) },
+  { method: 'POST', word: 'reload', names: 0, answer: (gateway) => gateway.reload() },
+  { method: 'POST', word: 'backend', names: 1, answer: (gateway, name) => gateway.setBackend(name!) },
+  { method: 'POST', word: 'backend', names: 2, answer: (gateway, name, of) => gateway.setBackend(name!, of) },
+  { method: 'POST', word: 'shadow', names: 1, answer: (gateway, name) => gateway.setShadow(name!) },
 ];

@@ -38,8 +38,14 @@ export class ControlClient {
     return JSON.parse(await this.#ask('POST', '/reload')) as ReloadResult;
   }
 
-  async setBackend(name: string): Promise<void> {
-    await this.#ask('POST', `/backend/${encodeURIComponent(name)}`);
+  /** @param connection by default the gateway's backend is set */
+  async setBackend(name: string, connection?: string): Promise<void> {
+    const of = connection === undefined ? '' : `/${encodeURIComponent(connection)}`;
+    await this.#ask('POST', `/backend/${encodeURIComponent(name)}${of}`);
+  }
+
+  async setShadow(name: string): Promise<void> {
+    await this.#ask('POST', `/shadow/${encodeURIComponent(name)}`);
   }
 
   #ask(method: string, path: string): Promise<string> {

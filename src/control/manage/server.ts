@@ -83,8 +83,8 @@ export class ControlServer {
   async #answer(routes: readonly Route[], request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.resume();
     try {
-      const { route, name } = find(routes, request);
-      const answer = await route.answer(this.#gateway, name);
+      const { route, names } = find(routes, request);
+      const answer = await route.answer(this.#gateway, ...names);
       if (typeof answer === 'string') send(response, 200, METRICS_TYPE, answer);
       else send(response, 200, 'application/json', JSON.stringify(answer ?? {}));
     } catch (error) {
@@ -103,12 +103,12 @@ const internal = (error: unknown): { code: string; message: string } => ({
   message: error instanceof Error ? error.message : String(error),
 });
 
-function find(routes: readonly Route[], { url = '/', method }: IncomingMessage): { route: Route; name: string } {
-  const [, word = '', name, ...more] = url.replace(/\?.*$/s, '').split('/');
-  const fitting = routes.filter((route) => route.word === word && route.named === (name !== undefined));
+function find(routes: readonly Route[], { url = '/', method }: IncomingMessage): { route: Route; names: string[] } {
+  const [, word = '', ...names] = url.replace(/\?.*$/s, '').split('/');
+  const fitting = routes.filter((route) => route.word === word && route.names === names.length);
   const route = fitting.find((each) => each.method === method);
-  if (route && more.length === 0) return { route, name: decode(name ?? '') };
-  if (fitting.length > 0 && more.length === 0) {
+  if (route) return { route, names: names.map(decode) };
+  if (fitting.length > 0) {
     throw new EspalierError(
       'ERR_METHOD',
       `${url} answers ${fitting.map((each) => each.method).join(', ')}, not ${method}`,

@@ -66,5 +66,6 @@ export function withFallback(
       backend.close();
       other.close();
     },
+    ...(backend.counters && { counters: () => backend.counters!() }),
   };
 }

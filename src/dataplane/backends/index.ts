@@ -59,6 +59,8 @@ export const describeBackends = (): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(ENTRIES).map(([name, { about }]) => [name, about]));
 
 export interface BackendOptions {
+  /** Name, or path, of a backend that does a sample of the packets over again (`shadow.ts`). */
+  readonly shadow?: string;
   /** Is told what the operator should know, a line at a time. Default: `process.emitWarning`. */
   readonly log?: (message: string) => void;
 }
@@ -69,30 +71,25 @@ const warn = (message: string) => process.emitWarning(message, { code: 'ESPALIER
  * Makes the backend of one worker thread. Suites that it does not support are done by `wasm`, and so
  * is everything where this system lacks what it needs.
  * @param name one of BACKENDS, or the path of a module (`./my-backend.js`) that exports a
- *   `CreateBackend` as `createBackend` or as its default; `NAME+OTHER` checks a sample of NAME's
- *   packets with OTHER
+ *   `CreateBackend` as `createBackend` or as its default
  * @throws EspalierError `ERR_BACKEND` for a name or module that cannot be used
  */
 export async function createBackend(
   name: string,
   kernel: KernelMemory,
   exports: KernelExports,
-  { log = warn }: BackendOptions = {},
+  { shadow, log = warn }: BackendOptions = {},
 ): Promise<CryptoBackend> {
-  const [first, second] = splitShadow(name);
-  const backend = await createComplete(first, kernel, exports, log);
-  if (second === undefined) return backend;
-  const bench = new Workbench(SHADOW_MEMORY);
-  const shadow = await createComplete(second, bench.kernel, await bench.instantiate(), log);
-  return new ShadowBackend(kernel, backend, shadow, bench, log);
-}
-
-/** `wasm+noble` is `wasm` with `noble` as its shadow. A module's path may have a plus sign in it. */
-function splitShadow(name: string): [first: string, second?: string] {
-  const plus = name.lastIndexOf('+');
-  if (plus < 0) return [name];
-  const [first, second] = [name.slice(0, plus), name.slice(plus + 1)];
-  return BACKENDS.includes(second) || isModulePath(second) ? [first, second] : [name];
+  const first = await createComplete(name, kernel, exports, log);
+  if (shadow === undefined) return first;
+  try {
+    const bench = new Workbench(SHADOW_MEMORY);
+    const second = await createComplete(shadow, bench.kernel, await bench.instantiate(), log);
+    return new ShadowBackend(kernel, first, second, bench, log);
+  } catch (error) {
+    first.close();
+    throw error;
+  }
 }
 
 async function createComplete(

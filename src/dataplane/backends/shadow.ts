@@ -51,7 +51,7 @@ export class ShadowBackend implements CryptoBackend {
     bench: Workbench,
     log: (message: string) => void,
   ) {
-    this.name = `${first.name}+${second.name}`;
+    this.name = first.name;
     this.#kernel = kernel;
     this.#first = first;
     this.#second = second;
