@@ -312,16 +312,40 @@ describe('the window', () => {
     const { network, left, right } = established({
       leftChildren: children(1),
       rightChildren: children(2),
-      options: { window: 4 },
+      control: { window_size: 4 },
     });
     expect(left.trace[3]).toContain('N(SET_WINDOW_SIZE)');
     expect(left.trace.slice(4, 8).every((line) => line.startsWith('sent CREATE_CHILD_SA'))).toBe(true);
     expect(right.core.status(network.now)[0]!.children.length).toBe(5);
   });
 
+  test('is told again over a rekeyed IKE SA, where it begins with 1 (RFC 7296 §2.18)', () => {
+    const { network, left, right } = established({
+      leftChildren: { more: { local_ts: ['172.16.1.0/24'], remote_ts: ['172.16.2.0/24'] } },
+      rightChildren: { more: { local_ts: ['172.16.2.0/24'], remote_ts: ['172.16.1.0/24'] } },
+      control: { window_size: 4 },
+    });
+    network.command(left, 'rekey', 'right');
+    network.pass(2_000);
+    network.command(left, 'rekey', 'more');
+    network.command(right, 'rekey', 'net');
+    network.pass(2_000);
+    const said = (node: typeof left) => node.trace.filter((line) => /^sent .*N\(SET_WINDOW_SIZE\)/.test(line)).length;
+    expect([said(left), said(right)]).toEqual([2, 2]);
+    const second = left.trace.length;
+    network.command(left, 'rekey', 'more');
+    network.command(left, 'rekey', 'net');
+    expect(left.trace.slice(second).map((line) => line.split(' ', 2).join(' '))).toEqual([
+      'sent CREATE_CHILD_SA',
+      'sent CREATE_CHILD_SA',
+    ]);
+    network.pass(8_000);
+    for (const node of [left, right]) expect(node.sas.size).toBe(4);
+  });
+
   test('takes requests out of their order, and answers each once', () => {
     const { network, left, right } = established({
-      options: { window: 4 },
+      control: { window_size: 4 },
       leftChildren: {
         more: { local_ts: ['172.16.1.0/24'], remote_ts: ['172.16.2.0/24'] },
         third: { local_ts: ['172.17.1.0/24'], remote_ts: ['172.17.2.0/24'] },

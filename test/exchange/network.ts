@@ -17,7 +17,6 @@ interface Policy {
 }
 
 export interface NodeOptions {
-  readonly window?: number;
   /** Makes every key, nonce and SPI come again the same way. */
   readonly random?: RandomSource;
   readonly crypto?: CryptoProviderName;
@@ -46,7 +45,6 @@ export class Node {
     this.core = new IkeCore({
       config,
       exportKeys: true,
-      ...(options.window && { window: options.window }),
       environment: {
         crypto: createProvider(options.crypto ?? 'node', options.random),
         reserveSpi: () => {

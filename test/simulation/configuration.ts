@@ -81,9 +81,10 @@ function resolve(input: ConfigInput): Config {
 }
 
 export function configOf(schedule: Schedule, gateway: number, variant: number): Config {
+  const control = { ...CONTROL, window_size: schedule.window };
   const links = schedule.links.filter(({ left, right }) => left === gateway || right === gateway);
   const configs = links.map((link) =>
-    resolve({ control: CONTROL, connections: { [connectionName(link)]: connection(schedule, link, gateway) } }),
+    resolve({ control, connections: { [connectionName(link)]: connection(schedule, link, gateway) } }),
   );
   const connections = links.map((link, index) =>
     settle(configs[index]!.connections[0]!, link, link.sides[link.left === gateway ? 0 : 1], variant),

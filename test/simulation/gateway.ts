@@ -72,7 +72,6 @@ export class Gateway {
     const { dataPlane } = this;
     return new IkeCore({
       config: configOf(this.schedule, this.index, this.variant),
-      window: this.schedule.window,
       debug: () => this.world.isWatched,
       environment: {
         crypto: this.schedule.realCrypto ? simulatedProvider(random.bytes, true) : standInProvider(random.bytes),

@@ -186,6 +186,7 @@ function controlConfig(context: ResolveContext, values: ConfigValues['control'])
       retransmitTimeout: values.retransmit_timeout,
       retransmitBase: values.retransmit_base,
       retransmitTries: values.retransmit_tries,
+      windowSize: values.window_size,
       fragmentSize: values.fragment_size,
       keepalive: values.keep_alive,
     },

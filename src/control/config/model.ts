@@ -141,6 +141,8 @@ export interface IkeLimits {
   readonly retransmitTimeout: number;
   readonly retransmitBase: number;
   readonly retransmitTries: number;
+  /** Requests that a peer may have outstanding at a time (SET_WINDOW_SIZE, RFC 7296 §2.3). */
+  readonly windowSize: number;
   /** Bytes of an IP datagram that carries an IKE message before it is fragmented (RFC 7383). */
   readonly fragmentSize: number;
   /** Seconds between NAT keepalives (RFC 3948 §4). */

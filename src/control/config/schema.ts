@@ -117,6 +117,7 @@ const control = section({
   retransmit_timeout: decimal(0.05, 60).default(4),
   retransmit_base: decimal(1, 10).default(1.8),
   retransmit_tries: integer(0, 20).default(5),
+  window_size: integer(1, 32).default(1),
   fragment_size: integer(576, 65_535).default(1280),
   keep_alive: duration.default(20),
 });

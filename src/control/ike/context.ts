@@ -42,8 +42,6 @@ export interface ContextParts {
   readonly exportKeys: boolean;
   /** Messages in RFC notation are only made where somebody reads them. */
   readonly debug: () => boolean;
-  /** Requests that the peer may have outstanding. */
-  readonly receiveWindow: number;
 }
 
 /** An IKE SA or a child SA, with its timers by purpose. */

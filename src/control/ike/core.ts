@@ -36,8 +36,6 @@ export interface IkeCoreOptions {
   readonly exportKeys?: boolean;
   /** Is the level `debug` read? Default: yes. */
   readonly debug?: () => boolean;
-  /** Requests that a peer may have outstanding at a time (SET_WINDOW_SIZE); default 1. */
-  readonly window?: number;
 }
 
 /** How long a user waits for a deletion, and for a rekeying, in milliseconds. */
@@ -52,12 +50,11 @@ export class IkeCore {
   private readonly stopRequests: number[] = [];
   private readonly commands: Commands;
 
-  constructor({ config, environment, exportKeys = false, debug = () => true, window = 1 }: IkeCoreOptions) {
+  constructor({ config, environment, exportKeys = false, debug = () => true }: IkeCoreOptions) {
     this.cx = new Context(config, (cx) => ({
       environment,
       exportKeys,
       debug,
-      receiveWindow: window,
       timers: new Timers(),
       table: new SaTable(),
       cookies: new Cookies(environment.crypto),

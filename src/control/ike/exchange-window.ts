@@ -30,6 +30,7 @@ const LAST_MESSAGE_ID = 0xffff_ffff;
 export class ExchangeWindow {
   /** How many requests the peer may have outstanding; we say so with SET_WINDOW_SIZE. */
   readonly receiveSize: number;
+  announced = false;
   /** How many we may; 1 until the peer says otherwise (RFC 7296 §2.3). */
   sendSize = 1;
   readonly outstanding = new Map<number, Outstanding>();

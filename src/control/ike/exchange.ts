@@ -10,10 +10,12 @@ import type { Payload } from '../wire/payloads/index.ts';
 import type { Context } from './context.ts';
 import type { Outstanding } from './exchange-window.ts';
 import { Failure } from './failure.ts';
+import { windowSize } from './features.ts';
 import { type SealedMessage, sealAll } from './fragment.ts';
 import { destroy } from './lifecycle.ts';
 import { checkPayloads, inOrder } from './rules.ts';
 import type { IkeSa } from './sa.ts';
+import { isUsable } from './states.ts';
 import type { Received, Task } from './task.ts';
 import { traceMessage } from './trace.ts';
 
@@ -107,7 +109,8 @@ export function seal(
   response: boolean,
   unordered: readonly Payload[],
 ): SealedMessage {
-  const payloads = inOrder(exchange, response, unordered);
+  const announced = isUsable(sa.state) ? windowSize(sa) : [];
+  const payloads = inOrder(exchange, response, [...unordered, ...announced]);
   const header = { spiI: sa.spiI, spiR: sa.spiR, exchange, fromInitiator: sa.initiator, response, messageId };
   if (exchange === EXCHANGE.IKE_SA_INIT) {
     trace(cx, sa, 'sent', { exchange, response, messageId, payloads, encrypted: false });

@@ -5,7 +5,6 @@ import { NOTIFY } from '../wire/iana.ts';
 import { findNotify } from '../wire/message.ts';
 import type { Payload } from '../wire/payloads/index.ts';
 import { type NotifyPayload, notification } from '../wire/payloads/notify.ts';
-import type { Context } from './context.ts';
 import type { IkeSa } from './sa.ts';
 
 /** More requests at a time than that gain nothing. */
@@ -20,10 +19,14 @@ export function featureNotifies(sa: Pick<IkeSa, 'connection'>): NotifyPayload[] 
   return out;
 }
 
-/** @returns SET_WINDOW_SIZE where we take more than one request at a time (RFC 7296 §2.3) */
-export function windowSize(cx: Context): NotifyPayload[] {
-  const size = cx.parts.receiveWindow;
-  if (size === 1) return [];
+/**
+ * @returns SET_WINDOW_SIZE where we take more than one request at a time (RFC 7296 §2.3): in IKE_AUTH, and
+ *   again in our first message over a rekeyed IKE SA, for there windows begin with 1 (§2.18)
+ */
+export function windowSize({ window }: IkeSa): NotifyPayload[] {
+  const size = window.receiveSize;
+  if (size === 1 || window.announced) return [];
+  window.announced = true;
   const out = new Writer(4);
   out.u32(size);
   return [notification(NOTIFY.SET_WINDOW_SIZE, out.bytes)];

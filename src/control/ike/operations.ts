@@ -22,7 +22,7 @@ export function operations(cx: Context): Operations {
       const path = pathOf(cx, connection);
       if (path === undefined) return undefined;
       const spis = { spiI: cx.newSpi(), spiR: 0n };
-      const sa = new IkeSa(cx.nextId(), true, spis, connection, path, cx.parts.receiveWindow);
+      const sa = new IkeSa(cx.nextId(), true, spis, connection, path, cx.limits.windowSize);
       sa.wanted.push(...wanted);
       sa.wantedAtFirst = wanted;
       sa.reauthenticates = reauthenticates;

@@ -18,6 +18,7 @@ import type { Context } from './context.ts';
 import { onResponse, pump, seal, trace } from './exchange.ts';
 import type { Outstanding } from './exchange-window.ts';
 import { Failure } from './failure.ts';
+import { noteWindowSize } from './features.ts';
 import { Reassembly } from './fragment.ts';
 import { destroy } from './lifecycle.ts';
 import { checkPayloads } from './rules.ts';
@@ -209,6 +210,7 @@ function answerRequest(cx: Context, sa: IkeSa, { first, parse }: Authentic): voi
     const received = parse();
     trace(cx, sa, 'received', { exchange, response: false, messageId, payloads: received.payloads, encrypted: true });
     checkPayloads(exchange, false, received.payloads);
+    if (isUsable(sa.state)) noteWindowSize(sa, received.payloads);
     if (!deletesIke(received.payloads)) inheritIfUsed(cx, sa);
     answer = RESPONDERS[exchange]!(cx, sa, received);
   } catch (error) {
@@ -262,6 +264,7 @@ function receiveResponse(cx: Context, datagram: IkeDatagram, sa: IkeSa, message:
   try {
     const received = authentic.parse();
     trace(cx, sa, 'received', { exchange, response: true, messageId, payloads: received.payloads, encrypted: true });
+    if (isUsable(sa.state)) noteWindowSize(sa, received.payloads);
     onResponse(cx, sa, record, received);
   } catch (error) {
     if (!(error instanceof WireError)) throw error;

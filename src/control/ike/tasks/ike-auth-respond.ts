@@ -25,7 +25,7 @@ import { authContext, identityOf, ownIdentity } from '../authentication.ts';
 import { byIdentity } from '../choose.ts';
 import type { Context } from '../context.ts';
 import { Failure } from '../failure.ts';
-import { noteWindowSize, windowSize } from '../features.ts';
+import { noteWindowSize } from '../features.ts';
 import { because, destroy } from '../lifecycle.ts';
 import { adoptPpkKeys, namesPpk, withPpk } from '../ppk.ts';
 import type { IkeSa } from '../sa.ts';
@@ -126,7 +126,6 @@ function establish(cx: Context, sa: IkeSa, payloads: readonly Payload[], proof: 
     answer.push(notification(NOTIFY.MOBIKE_SUPPORTED), ...additionalAddresses(cx, sa));
   }
   noteWindowSize(sa, payloads);
-  answer.push(...windowSize(cx));
   established(cx, sa);
   answer.push(...firstChild(cx, sa, payloads, { nonceI, nonceR }));
   const initialContact = findNotify(payloads, NOTIFY.INITIAL_CONTACT) !== undefined && connection.unique !== 'never';

@@ -66,7 +66,7 @@ export class IkeAuth implements Task {
       payloads.push(ppkIdentity(connection));
       if (!connection.ppkRequired) payloads.push(notification(NOTIFY.NO_PPK_AUTH, makeAuth(local, context()).data));
     }
-    payloads.push(...windowSize(cx), ...this.offerFirstChild(cx, sa));
+    payloads.push(...windowSize(sa), ...this.offerFirstChild(cx, sa));
     return payloads;
   }
 

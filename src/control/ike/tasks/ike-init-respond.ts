@@ -142,7 +142,7 @@ function accept(
   const { transforms } = selection.proposal;
   const answered = cx.crypto.keyExchange(ke.method)!.respond(ke.data);
   const spis = { spiI: header.spiI, spiR: cx.newSpi() };
-  const sa = new IkeSa(cx.nextId(), false, spis, connections[0]!, { local, remote }, cx.parts.receiveWindow);
+  const sa = new IkeSa(cx.nextId(), false, spis, connections[0]!, { local, remote }, cx.limits.windowSize);
   sa.candidates = connections;
   sa.initDigest = digest;
   sa.lastReceived = cx.now;

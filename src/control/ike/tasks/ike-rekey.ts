@@ -141,7 +141,7 @@ export class IkeRekey implements Task {
       { spiI: this.spiI, spiR: this.spiR },
       sa.connection,
       sa,
-      cx.parts.receiveWindow,
+      cx.limits.windowSize,
     );
     const { secret, additional } = this.keys;
     const { nonceI, nonceR } = this;
@@ -204,7 +204,7 @@ export function respondIkeRekey(cx: Context, sa: IkeSa, { payloads }: Received):
   const secret = respondKe(cx, ke, keMethod(proposal.transforms), answer);
   if (secret === undefined)
     throw new Failure('ERR_NO_KE', 'the rekeying of an IKE SA needs a key exchange', NOTIFY.NO_PROPOSAL_CHOSEN);
-  const next = new IkeSa(cx.nextId(), false, spis, sa.connection, sa, cx.parts.receiveWindow);
+  const next = new IkeSa(cx.nextId(), false, spis, sa.connection, sa, cx.limits.windowSize);
   const succeed = (additional: readonly Uint8Array[]): (() => void) => {
     if (sa.replacedBy !== undefined) {
       // Ours was done first, while the peer was busy with additional key exchanges, and the old SA is
