@@ -1,10 +1,11 @@
 // Prints assembly/crypto/chacha20-rounds.gen.ts: the rounds of ChaCha20 (RFC 8439 §2.3.1), unrolled, with
-// a step of Poly1305 (§2.5, derived in poly1305.ts) behind every half of a double round.
+// a step of Poly1305 (§2.5, derived in poly1305.ts) behind every round. The first round, of columns, is
+// done where a block begins (chacha20.ts), as blocks of one packet have most of it in common.
 //
 // Unrolled, because offsets must be constants to cost nothing. A quarter round is a chain of twelve
-// operations that each wait for the one before; four of them for each SET are independent, and every
-// one loads and stores its four vectors, so that none has to be kept in a register meanwhile.
-// Poly1305 needs integer units and the multiplier, which ChaCha20 leaves idle.
+// operations that each wait for the one before, two cycles each; those of a round and those of other
+// SETs are independent, and every one loads and stores its four vectors, so that none has to be kept
+// in a register meanwhile. Poly1305 needs integer units and the multiplier, which ChaCha20 leaves idle.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,59 +27,55 @@ const DIAGONALS = [
 
 const indent = (text, spaces) => text.trim().replace(/^(?=.)/gm, ' '.repeat(spaces));
 
-const quarterRound = ([a, b, c, d]) => `
-a = v128.load(set, ${16 * a});
-b = v128.load(set, ${16 * b});
-c = v128.load(set, ${16 * c});
-d = v128.load(set, ${16 * d});
-a = i32x4.add(a, b);
-d = rotate16(v128.xor(d, a), bytes16);
-c = i32x4.add(c, d);
-b = rotate(v128.xor(b, c), 12);
-a = i32x4.add(a, b);
-d = rotate8(v128.xor(d, a), bytes8);
-c = i32x4.add(c, d);
-b = rotate(v128.xor(b, c), 7);
-v128.store(set, a, ${16 * a});
-v128.store(set, b, ${16 * b});
-v128.store(set, c, ${16 * c});
-v128.store(set, d, ${16 * d});`;
+/** Two quarter rounds, step by step in turn: neither waits for its own result, and four registers are left. */
+const quarterRounds = (first, second) => {
+  const both = (step) => [step(0, ...first), step(1, ...second)].join('\n');
+  return [
+    both((q, a) => `let a${q} = v128.load(set, ${16 * a});`),
+    both((q, _a, b) => `let b${q} = v128.load(set, ${16 * b});`),
+    both((q, _a, _b, _c, d) => `let d${q} = v128.load(set, ${16 * d});`),
+    both((q) => `a${q} = i32x4.add(a${q}, b${q});`),
+    both((q) => `d${q} = rotate16(v128.xor(d${q}, a${q}), bytes16);`),
+    both((q, _a, _b, c) => `let c${q} = i32x4.add(v128.load(set, ${16 * c}), d${q});`),
+    both((q) => `b${q} = rotate(v128.xor(b${q}, c${q}), 12);`),
+    both((q, a) => `a${q} = i32x4.add(a${q}, b${q});\nv128.store(set, a${q}, ${16 * a});`),
+    both((q, _a, _b, _c, d) => `d${q} = rotate8(v128.xor(d${q}, a${q}), bytes8);\nv128.store(set, d${q}, ${16 * d});`),
+    both((q, _a, _b, c) => `c${q} = i32x4.add(c${q}, d${q});\nv128.store(set, c${q}, ${16 * c});`),
+    both((q, _a, b) => `b${q} = rotate(v128.xor(b${q}, c${q}), 7);\nv128.store(set, b${q}, ${16 * b});`),
+  ].join('\n');
+};
 
 const POLY_BLOCK = `
 if (left != 0) {
-  h0 += <u64>load<u32>(at);
-  h1 += <u64>load<u32>(at, 4);
-  h2 += <u64>load<u32>(at, 8);
-  h3 += <u64>load<u32>(at, 12);
-  h4 += 1;
   const d0 = h0 * r0 + h1 * s3 + h2 * s2 + h3 * s1;
-  const d1 = h0 * r1 + h1 * r0 + h2 * s3 + h3 * s2 + h4 * s1 + (d0 >> 32);
-  const d2 = h0 * r2 + h1 * r1 + h2 * r0 + h3 * s3 + h4 * s2 + (d1 >> 32);
-  const d3 = h0 * r3 + h1 * r2 + h2 * r1 + h3 * r0 + h4 * s3 + (d2 >> 32);
-  const d4 = h4 * r0 + (d3 >> 32);
-  h0 = (d0 & 0xffffffff) + (d4 >> 2) + (d4 & ~3);
-  h1 = d1 & 0xffffffff;
-  h2 = d2 & 0xffffffff;
-  h3 = d3 & 0xffffffff;
-  h4 = d4 & 3;
+  const d1 = h0 * r1 + h1 * r0 + h2 * s3 + h3 * s2 + (d0 >> 32);
+  const d2 = h0 * r2 + h1 * r1 + h2 * r0 + h3 * s3 + (d1 >> 32);
+  const d3 = h0 * r3 + h1 * r2 + h2 * r1 + h3 * r0 + (d2 >> 32);
+  h0 = (d0 & LOW_32) + (d3 >> 34) * 5 + <u64>load<u32>(at);
+  h1 = (d1 & LOW_32) + <u64>load<u32>(at, 4);
+  h2 = (d2 & LOW_32) + <u64>load<u32>(at, 8);
+  h3 = (d3 & LOW_34) + <u64>load<u32>(at, 12) + BIT_128;
   at += 16;
   left--;
 }`;
 
-const half = (quarters) => `
+const round = ([first, second, third, fourth]) => `
 for (let set = sets; set < end; set += CHACHA_SET_SIZE) {
-  let a: v128, b: v128, c: v128, d: v128;
-${quarters.map((words) => indent(quarterRound(words), 2)).join('\n\n')}
-
+  {
+${indent(quarterRounds(first, second), 4)}
+  }
+  {
+${indent(quarterRounds(third, fourth), 4)}
+  }
 ${indent(POLY_BLOCK, 2)}
 }`;
 
 const source = `// Printed by scripts/generate-chacha-rounds.mjs: do not edit.
 import { BYTES_16, BYTES_8, CHACHA_SET_SIZE, rotate, rotate16, rotate8 } from "./chacha20";
-import { POLY_AT, POLY_H, POLY_LEFT, POLY_R } from "./poly1305";
+import { BIT_128, LOW_32, LOW_34, POLY_AT, POLY_H, POLY_LEFT, POLY_R } from "./poly1305";
 
 /**
- * Twenty rounds of \`count\` SETs, in place.
+ * Rounds 2 to 20 of \`count\` SETs, in place.
  * @param poly a POLY, of whose pending blocks up to one is absorbed in each round of each SET
  */
 export function chachaRounds(sets: usize, count: i32, poly: usize): void {
@@ -95,19 +92,18 @@ export function chachaRounds(sets: usize, count: i32, poly: usize): void {
   let h1 = load<u64>(poly, POLY_H + 8);
   let h2 = load<u64>(poly, POLY_H + 16);
   let h3 = load<u64>(poly, POLY_H + 24);
-  let h4 = load<u64>(poly, POLY_H + 32);
   let at: usize = load<u32>(poly, POLY_AT);
   let left = load<u32>(poly, POLY_LEFT);
   const end = sets + count * CHACHA_SET_SIZE;
-  for (let round = 0; round < 10; round++) {
-${indent(half(COLUMNS), 4)}
-${indent(half(DIAGONALS), 4)}
+  for (let double = 1; ; double++) {
+${indent(round(DIAGONALS), 4)}
+    if (double == 10) break;
+${indent(round(COLUMNS), 4)}
   }
   store<u64>(poly, h0, POLY_H);
   store<u64>(poly, h1, POLY_H + 8);
   store<u64>(poly, h2, POLY_H + 16);
   store<u64>(poly, h3, POLY_H + 24);
-  store<u64>(poly, h4, POLY_H + 32);
   store<u32>(poly, <u32>at, POLY_AT);
   store<u32>(poly, left, POLY_LEFT);
 }

@@ -1,16 +1,16 @@
 /**
  * ChaCha20-Poly1305 for ESP (RFC 7634, RFC 8439 §2.8). Packets of one call may have different KEYs.
  *
- *     keystream block 0           the one-time key of Poly1305 (RFC 8439 §2.6)
- *     block 1 … rest              the payload's first blocks, as many as are no multiple of four
- *     four at a time              what remains: the body, in SETs
+ *     keystream block 0            the one-time key of Poly1305 (RFC 8439 §2.6)
+ *     four at a time, from 1 on    the BODY: as many whole SETs as the payload has
+ *     what remains                 the REST: up to four blocks, the last one perhaps in part
  *
  * Block 0 and the rest of several packets share SETs, so that no lane idles; they wait in a STREAM:
  *
- *      0         64                256
- *     +---------+-----------------+
- *     | block 0 | up to 3 blocks  |
- *     +---------+-----------------+
+ *      0         64                          320
+ *     +---------+---------------------------+
+ *     | block 0 | up to 4 blocks            |
+ *     +---------+---------------------------+
  *
  * While a body's keystream is made, Poly1305 runs through ciphertext that is there already: that of
  * the packet before when sealing, the packet's own when opening.
@@ -27,17 +27,17 @@ import {
   PACKET_PAYLOAD,
 } from "../layout";
 import { xorKeystream } from "./bytes";
-import { CHACHA_SET_SIZE, chachaBlocks, SET_STREAM, startBlocks, startLanes } from "./chacha20";
-import { POLY_SIZE, polyDrain, polyFinish, polyLengths, polyPadded, polyPend, polyStart } from "./poly1305";
+import { CHACHA_SET_SIZE, startBlocks, startLanes, storeLanes, xorSet } from "./chacha20";
+import { chachaRounds } from "./chacha20-rounds.gen";
+import { POLY_SIZE, polyDrain, polyFinish, polyPend, polyStart } from "./poly1305";
 import { accept, icvDifference, rejectIcv } from "./verdict";
 
 /** SETs that are in work together, at most, and bytes of their keystream. */
 const SETS: i32 = 8;
-const SET_BYTES: u32 = 256;
-const GROUP_BYTES: u32 = 2048;
+const GROUP_BYTES: u32 = SETS * CHACHA_SET_SIZE;
 /** Packets in work at a time. */
 const CHUNK: i32 = 16;
-const STREAM_SIZE: u32 = 256;
+const STREAM_SIZE: u32 = 320;
 
 // Scratch.
 /** LANES: u32 KEY, u32 counter, u64 IV each; TARGETS: where each lane's keystream goes. */
@@ -46,8 +46,11 @@ const TARGETS: usize = 64 * SETS;
 /** Two POLYs: the packet's and that of the one before. */
 const POLYS: usize = TARGETS + 16 * SETS;
 const TAG: usize = POLYS + 2 * POLY_SIZE;
-const WORK: usize = TAG + 64;
-const STREAMS: usize = WORK + SETS * CHACHA_SET_SIZE;
+/** A block that nobody reads. */
+const NOWHERE: usize = TAG + 64;
+const WORK: usize = NOWHERE + 64;
+const STARTS: usize = WORK + SETS * CHACHA_SET_SIZE;
+const STREAMS: usize = STARTS + SETS * CHACHA_SET_SIZE;
 
 /** The raw key is all the cipher needs. */
 export function chachaStateLength(): u32 {
@@ -107,18 +110,17 @@ function otherPoly(poly: usize, scratch: usize): usize {
   return scratch + POLYS + POLY_SIZE - (poly - (scratch + POLYS));
 }
 
+@inline
 function startPoly(poly: usize, stream: usize, packet: usize): void {
-  polyStart(poly, stream);
-  polyPadded(poly, load<u32>(packet, PACKET_AAD), load<u32>(packet, PACKET_AAD_LENGTH));
+  polyStart(poly, stream, load<u32>(packet, PACKET_AAD), load<u32>(packet, PACKET_AAD_LENGTH));
 }
 
 /** Absorbs what is left of the packet's message and writes its tag. */
+@inline
 function finishPoly(poly: usize, packet: usize, tag: usize): void {
-  const length = load<u32>(packet, PACKET_LENGTH);
   polyDrain(poly);
-  polyPadded(poly, <usize>load<u32>(packet, PACKET_PAYLOAD) + (length & ~15), length & 15);
-  polyLengths(poly, load<u32>(packet, PACKET_AAD_LENGTH), length);
-  polyFinish(poly, tag);
+  const payload: usize = load<u32>(packet, PACKET_PAYLOAD);
+  polyFinish(poly, payload, load<u32>(packet, PACKET_LENGTH), load<u32>(packet, PACKET_AAD_LENGTH), tag);
 }
 
 @inline
@@ -127,65 +129,62 @@ function finishSeal(packet: usize, poly: usize): void {
   accept(packet);
 }
 
-/** Bytes of payload whose keystream waits in the STREAM. */
+/** Bytes of payload in whole SETs. */
 @inline
-function restOf(length: u32): u32 {
-  return min(length, ((length + 63) & ~63) & (SET_BYTES - 1));
+function bodyOf(length: u32): u32 {
+  return length & ~(CHACHA_SET_SIZE - 1);
 }
 
 /** Encrypts a payload, absorbing what is pending in `poly`. */
 function encrypt(packet: usize, stream: usize, poly: usize, scratch: usize): void {
   const length = load<u32>(packet, PACKET_LENGTH);
   const at: usize = load<u32>(packet, PACKET_PAYLOAD);
-  let done = restOf(length);
-  xorKeystream(at, stream + 64, done);
-  while (done < length) {
-    const taken = min(length - done, GROUP_BYTES);
-    makeBody(packet, 1 + (done >> 6), taken, poly, scratch);
+  const body = bodyOf(length);
+  for (let done: u32 = 0; done < body; done += GROUP_BYTES) {
+    const taken = min(body - done, GROUP_BYTES);
+    makeBody(packet, done, taken, poly, scratch);
     xorBody(at + done, taken, scratch);
-    done += taken;
   }
+  xorKeystream(at + body, stream + 64, length - body);
 }
 
 /** Verifies and decrypts a payload. @returns whether it is authentic */
 function decrypt(packet: usize, stream: usize, poly: usize, scratch: usize): bool {
   const length = load<u32>(packet, PACKET_LENGTH);
   const at: usize = load<u32>(packet, PACKET_PAYLOAD);
-  const rest = restOf(length);
-  let done = rest;
-  let from: u32 = 0;
+  const body = bodyOf(length);
+  let done: u32 = 0;
   // All but the last group: absorbed before it is decrypted.
-  for (; length - done > GROUP_BYTES; done += GROUP_BYTES, from = done) {
-    polyPend(poly, at + from, (done + GROUP_BYTES - from) >> 4);
-    makeBody(packet, 1 + (done >> 6), GROUP_BYTES, poly, scratch);
+  for (; body - done > GROUP_BYTES; done += GROUP_BYTES) {
+    polyPend(poly, at + done, GROUP_BYTES >> 4);
+    makeBody(packet, done, GROUP_BYTES, poly, scratch);
     polyDrain(poly);
-    if (from == 0) xorKeystream(at, stream + 64, rest);
     xorBody(at + done, GROUP_BYTES, scratch);
   }
-  polyPend(poly, at + from, (length - from) >> 4);
-  if (done < length) makeBody(packet, 1 + (done >> 6), length - done, poly, scratch);
+  polyPend(poly, at + done, (length - done) >> 4);
+  if (done < body) makeBody(packet, done, body - done, poly, scratch);
   finishPoly(poly, packet, scratch + TAG);
   if (icvDifference(scratch + TAG, load<u32>(packet, PACKET_ICV), 16) != 0) return false;
-  if (from == 0) xorKeystream(at, stream + 64, rest);
-  xorBody(at + done, length - done, scratch);
+  xorBody(at + done, body - done, scratch);
+  xorKeystream(at + body, stream + 64, length - body);
   return true;
 }
 
-/** Keystream for `length` ≤ GROUP_BYTES of a packet's body, from block `counter` on. */
-function makeBody(packet: usize, counter: u32, length: u32, poly: usize, scratch: usize): void {
+/** Keystream for `length` ≤ GROUP_BYTES of a packet's body, from byte `from` on. */
+@inline
+function makeBody(packet: usize, from: u32, length: u32, poly: usize, scratch: usize): void {
   const key: usize = load<u32>(packet, PACKET_KEY);
-  const sets = (length + SET_BYTES - 1) / SET_BYTES;
+  const sets = length / CHACHA_SET_SIZE;
   const iv = load<u64>(load<u32>(packet, PACKET_IV));
-  startBlocks(scratch + WORK, sets, key + KEY_KEY, load<u32>(key, KEY_SALT), iv, counter);
-  chachaBlocks(scratch + WORK, sets, poly);
+  const counter = 1 + (from >> 6);
+  startBlocks(scratch + WORK, sets, scratch + STARTS, key + KEY_KEY, load<u32>(key, KEY_SALT), iv, counter);
+  chachaRounds(scratch + WORK, sets, poly);
 }
 
+@inline
 function xorBody(at: usize, length: u32, scratch: usize): void {
-  for (let set = scratch + WORK; length > 0; set += CHACHA_SET_SIZE) {
-    const taken = min(length, SET_BYTES);
-    xorKeystream(at, set + SET_STREAM, taken);
-    at += taken;
-    length -= taken;
+  for (let set: u32 = 0; set < length; set += CHACHA_SET_SIZE) {
+    xorSet(scratch + WORK + set, scratch + STARTS, at + set);
   }
 }
 
@@ -195,14 +194,20 @@ function makeStreams(list: usize, count: i32, poly: usize, scratch: usize): void
   let lanes = 0;
   for (let i = 0; i < count; i++) {
     const packet: usize = load<u32>(list + (i << 2));
-    const stream = scratch + STREAMS + i * STREAM_SIZE;
-    const blocks: u32 = 1 + ((restOf(load<u32>(packet, PACKET_LENGTH)) + 63) >> 6);
-    for (let block: u32 = 0; block < blocks; block++) {
+    const key = load<u32>(packet, PACKET_KEY);
+    const iv = load<u64>(load<u32>(packet, PACKET_IV));
+    const length = load<u32>(packet, PACKET_LENGTH);
+    const body = bodyOf(length);
+    const blocks: u32 = 1 + ((length - body + 63) >> 6);
+    let to = <u32>scratch + <u32>STREAMS + i * STREAM_SIZE;
+    let counter: u32 = 0;
+    for (let block: u32 = 0; block < blocks; block++, to += 64) {
       const lane = scratch + LANES + (lanes << 4);
-      store<u32>(lane, load<u32>(packet, PACKET_KEY));
-      store<u32>(lane, block, 4);
-      store<u64>(lane, load<u64>(load<u32>(packet, PACKET_IV)), 8);
-      store<u32>(scratch + TARGETS + (lanes << 2), <u32>(stream + (block << 6)));
+      store<u32>(lane, key);
+      store<u32>(lane, counter, 4);
+      store<u64>(lane, iv, 8);
+      store<u32>(scratch + TARGETS + (lanes << 2), to);
+      counter = 1 + (body >> 6) + block;
       if (++lanes == SETS << 2) {
         runLanes(lanes, poly, scratch);
         lanes = 0;
@@ -212,14 +217,20 @@ function makeStreams(list: usize, count: i32, poly: usize, scratch: usize): void
   if (lanes > 0) runLanes(lanes, poly, scratch);
 }
 
-/** Lanes of the last SET that nobody asked for compute what they did before, and nobody looks. */
+/** Lanes of the last SET that nobody asked for do what the first one does, to no end. */
 function runLanes(lanes: i32, poly: usize, scratch: usize): void {
-  const sets = (lanes + 3) >> 2;
-  for (let i = 0; i < sets; i++) startLanes(scratch + WORK + i * CHACHA_SET_SIZE, scratch + LANES + (i << 6));
-  chachaBlocks(scratch + WORK, sets, poly);
-  for (let lane = 0; lane < lanes; lane++) {
-    const from = scratch + WORK + (lane >> 2) * CHACHA_SET_SIZE + SET_STREAM + ((lane & 3) << 6);
-    const to: usize = load<u32>(scratch + TARGETS + (lane << 2));
-    for (let i: usize = 0; i < 64; i += 16) v128.store(to + i, v128.load(from + i));
+  for (; (lanes & 3) != 0; lanes++) {
+    v128.store(scratch + LANES + (lanes << 4), v128.load(scratch + LANES));
+    store<u32>(scratch + TARGETS + (lanes << 2), <u32>(scratch + NOWHERE));
+  }
+  const sets = lanes >> 2;
+  for (let i = 0; i < sets; i++) {
+    const offset = i * CHACHA_SET_SIZE;
+    startLanes(scratch + WORK + offset, scratch + STARTS + offset, scratch + LANES + (i << 6));
+  }
+  chachaRounds(scratch + WORK, sets, poly);
+  for (let i = 0; i < sets; i++) {
+    const offset = i * CHACHA_SET_SIZE;
+    storeLanes(scratch + WORK + offset, scratch + STARTS + offset, scratch + TARGETS + (i << 4));
   }
 }

@@ -10,14 +10,22 @@
  */
 @inline
 export function storeTransposed(out: usize, stride: usize, a: v128, b: v128, c: v128, d: v128): void {
+  scatterTransposed(out, out + stride, out + 2 * stride, out + 3 * stride, a, b, c, d);
+}
+
+/** The same with an address for each column. */
+@inline
+export function scatterTransposed(
+  out0: usize, out1: usize, out2: usize, out3: usize, a: v128, b: v128, c: v128, d: v128,
+): void {
   const abLow = i32x4.shuffle(a, b, 0, 4, 1, 5);
   const cdLow = i32x4.shuffle(c, d, 0, 4, 1, 5);
   const abHigh = i32x4.shuffle(a, b, 2, 6, 3, 7);
   const cdHigh = i32x4.shuffle(c, d, 2, 6, 3, 7);
-  v128.store(out, i64x2.shuffle(abLow, cdLow, 0, 2));
-  v128.store(out + stride, i64x2.shuffle(abLow, cdLow, 1, 3));
-  v128.store(out + 2 * stride, i64x2.shuffle(abHigh, cdHigh, 0, 2));
-  v128.store(out + 3 * stride, i64x2.shuffle(abHigh, cdHigh, 1, 3));
+  v128.store(out0, i64x2.shuffle(abLow, cdLow, 0, 2));
+  v128.store(out1, i64x2.shuffle(abLow, cdLow, 1, 3));
+  v128.store(out2, i64x2.shuffle(abHigh, cdHigh, 0, 2));
+  v128.store(out3, i64x2.shuffle(abHigh, cdHigh, 1, 3));
 }
 
 /** Four big-endian u32 at `address`. */

@@ -23,7 +23,7 @@ import {
   PACKET_STATUS,
   STATUS_OK,
 } from "../layout";
-import { CHACHA_SET_SIZE, chachaBlocks, SET_STREAM, startBlocks } from "./chacha20";
+import { chachaKeystream } from "./chacha20";
 import {
   acceptsLength,
   cipherOpen,
@@ -40,7 +40,6 @@ import {
   wantsOrder,
 } from "./ciphers";
 import { GROUPING_SIZE, groupPackets, groupStart, LIST_LIMIT, orderByLength } from "./grouping";
-import { polyPend } from "./poly1305";
 import { rejectLength } from "./verdict";
 
 /** This instance's private scratch (a WebAssembly global: never shared between threads). */
@@ -52,13 +51,7 @@ export function initialiseCrypto(address: usize): void {
 
 /** Writes 256 bytes of ChaCha20 keystream: unpredictable to who does not have the 32 bytes at `key`. */
 export function drawKeystream(key: usize, nonce: u64, out: usize): void {
-  const set = scratch + GROUPING_SIZE;
-  const poly = set + CHACHA_SET_SIZE;
-  startBlocks(set, 1, key, 0, nonce, 0);
-  polyPend(poly, 0, 0);
-  chachaBlocks(set, 1, poly);
-  memory.copy(out, set + SET_STREAM, 256);
-  memory.fill(set, 0, CHACHA_SET_SIZE);
+  chachaKeystream(out, key, nonce, scratch + GROUPING_SIZE);
 }
 
 /**
