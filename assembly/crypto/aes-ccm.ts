@@ -29,7 +29,7 @@ import {
   runChains,
   startChain,
 } from "./aes-chains";
-import { COUNTER_SCRATCH_SIZE, cryptPayload, makeStreams, STREAM_MASK, STREAM_SIZE, startCounter, wipeCounter } from "./aes-counter";
+import { COUNTER_SCRATCH_SIZE, cryptPayload, makeStreams, STREAM_MASK, STREAM_SIZE, startCounter, useCounterKey, wipeCounter } from "./aes-counter";
 import { roundsOf } from "./aes-key";
 import { slicedKeysSize, sliceKeys } from "./aes-lanes";
 import { loadPartial, storePartial } from "./bytes";
@@ -62,7 +62,8 @@ export function ccmRun(list: usize, count: i32, scratch: usize, seal: bool): voi
   const rounds = roundsOf(load<u32>(key, KEY_KEY_LENGTH));
   const icvLength = load<u32>(key, KEY_ICV_LENGTH);
   const prefix = FLAGS | (load<u32>(key, KEY_SALT) << 8);
-  startCounter(key + KEY_STATE, rounds, prefix, FIRST_COUNTER, scratch);
+  startCounter(rounds, FIRST_COUNTER, scratch);
+  useCounterKey(key + KEY_STATE, prefix, scratch);
   for (let from = 0; from < count; from += CHAINS) {
     runChunk(list + (from << 2), min(count - from, CHAINS), prefix, rounds, icvLength, scratch, seal);
   }

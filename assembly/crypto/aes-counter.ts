@@ -19,7 +19,8 @@
  *
  * Blocks come in SETs of sixteen. Those of a packet's whole SETs lie in a row and share a STREAM. What is
  * left over, and the block that masks a tag, are mixed: lanes of a SET then belong to several packets,
- * so that no lane idles, and their keystream waits in the STREAM until it is needed.
+ * so that no lane idles, and their keystream waits in the STREAM until it is needed. Packets of several
+ * KEYs have a lane each, with its own round keys; only whole SETs want those of one KEY in all lanes.
  *
  *  STREAM:
  *    0        16                32       48                                   288
@@ -27,7 +28,7 @@
  *    | after 2| column 0 (4)    | mask   | keystream of up to 15 blocks       |
  *    +--------+------+----------+--------+--------- ··· ----------------------+
  */
-import { PACKET_IV, PACKET_LENGTH, PACKET_PAYLOAD } from "../layout";
+import { KEY_SALT, PACKET_IV, PACKET_KEY, PACKET_LENGTH, PACKET_PAYLOAD } from "../layout";
 import {
   firstKey,
   lastRound,
@@ -52,7 +53,7 @@ export const STREAM_SIZE: u32 = 288;
 /** SETs that go through the rounds together, at most. */
 const SETS: i32 = 6;
 
-// Scratch. First what `startCounter` notes: u32 each.
+// Scratch. First what `startCounter` and `useCounterKey` note: u32 each.
 const KEYS: usize = 0;
 const ROUNDS: usize = 4;
 const PREFIX: usize = 8;
@@ -68,24 +69,32 @@ const CONSTANTS: usize = 64;
 /** Each lane's row of the STREAM, and column, on their way into CONSTANTS. */
 const ROWS: usize = CONSTANTS + 320;
 const COLUMNS: usize = ROWS + 256;
-/** Where each lane's keystream goes, for all SETs. */
+/** Where each lane's keystream goes, for all SETs. Lanes that have nothing to do fill ROWS. */
 const TARGETS: usize = COLUMNS + 64;
-const WORK: usize = TARGETS + 64 * SETS;
+/** The counter's last byte in each lane of each SET, where packets have lanes of their own. */
+const LANE_COUNTERS: usize = TARGETS + 64 * SETS;
+const WORK: usize = LANE_COUNTERS + 128;
 /** Bytes of scratch taken by this file, a multiple of 64; STREAMs are the caller's. */
 export const COUNTER_SCRATCH_SIZE: usize = WORK + SETS * SET_SIZE;
 
 /**
  * Notes what all packets to come have in common.
- * @param keys sliced round keys
- * @param prefix the counter block's first word, as it lies in memory
  * @param first counter of the payload's first block; the mask is the block before
  */
-export function startCounter(keys: usize, rounds: i32, prefix: u32, first: u32, scratch: usize): void {
-  store<u32>(scratch, <u32>keys, KEYS);
+export function startCounter(rounds: i32, first: u32, scratch: usize): void {
   store<u32>(scratch, rounds, ROUNDS);
-  store<u32>(scratch, prefix, PREFIX);
   store<u32>(scratch, first, FIRST);
   store<u32>(scratch, 1, USED);
+}
+
+/**
+ * Notes what packets of one KEY have in common.
+ * @param keys sliced round keys
+ * @param prefix the counter block's first word, as it lies in memory
+ */
+export function useCounterKey(keys: usize, prefix: u32, scratch: usize): void {
+  store<u32>(scratch, <u32>keys, KEYS);
+  store<u32>(scratch, prefix, PREFIX);
 }
 
 /** Wipes what this file had in scratch: keystream, and what would give it back. */
@@ -112,6 +121,55 @@ export function makeStreams(
     lanes = addRest(stream, first, segmentBlocks(length, first), lanes, scratch);
   }
   finishLanes(lanes, scratch);
+}
+
+/**
+ * Makes STREAMs of up to 16 packets of several KEYs, masks included. SET number b has the mask (b = 0) or
+ * the b-th block left over of every packet.
+ * @param keys round keys, sliced, those of packet i in lane i
+ */
+export function makeMixedStreams(
+  list: usize, count: i32, payloads: bool, keys: usize, streams: usize, scratch: usize,
+): void {
+  useCounterKey(keys, 0, scratch);
+  const first = load<u32>(scratch, FIRST);
+  let most: u32 = 0;
+  for (let lane = 0; lane < count; lane++) {
+    const packet: usize = load<u32>(list + (lane << 2));
+    startRow(lane, load<u32>(load<u32>(packet, PACKET_KEY), KEY_SALT), packet, 0, scratch);
+    if (payloads) most = max(most, segmentBlocks(load<u32>(packet, PACKET_LENGTH), first) & 15);
+  }
+  enterStreams(count, streams, scratch);
+  // Lanes stay with their packets, so what is the same in all blocks of a packet stays as it is.
+  sliceWords(scratch + COLUMNS, scratch + CONSTANTS);
+  memory.copy(scratch + CONSTANTS + 64, scratch + WORK, SLICED_SIZE);
+  for (let block: u32 = 0; block <= most; block += SETS) {
+    const sets = min<i32>(most + 1 - block, SETS);
+    for (let lane = 0; lane < 16; lane++) {
+      const packet = lane < count ? <usize>load<u32>(list + (lane << 2)) : 0;
+      const blocks = payloads && packet != 0 ? segmentBlocks(load<u32>(packet, PACKET_LENGTH), first) : 0;
+      aimLane(lane, packet != 0 ? streams + lane * STREAM_SIZE : 0, first - 1, blocks, block, sets, scratch);
+    }
+    for (let set = 0; set < sets; set++) {
+      enterSet(scratch + WORK + set * SET_SIZE, v128.load(scratch + LANE_COUNTERS + (set << 4)), scratch);
+    }
+    scatter(sets << 4, scratch);
+  }
+}
+
+/** Says what a lane computes in each SET, of the payload's blocks that are left over: those from number `from` on. */
+@inline
+function aimLane(
+  lane: i32, stream: usize, mask: u32, blocks: u32, from: u32, sets: i32, scratch: usize,
+): void {
+  for (let set = 0; set < sets; set++) {
+    const block = from + set;
+    const used = stream != 0 && block <= (blocks & 15);
+    const counter = block == 0 ? mask : mask + (blocks & ~15) + block;
+    store<u8>(scratch + LANE_COUNTERS + (set << 4) + lane, counter);
+    const target = used ? stream + STREAM_MASK + (block << 4) : scratch + ROWS;
+    store<u32>(scratch + TARGETS + (((set << 4) + lane) << 2), <u32>target);
+  }
 }
 
 /** XORs the keystream of its STREAM, and of as many segments as there are, to a packet's payload. */
@@ -147,16 +205,26 @@ function segmentBlocks(length: u32, first: u32): u32 {
 
 /** The first two rounds of what is the same in segment `high`, for up to 16 packets at once. */
 function prepareStreams(list: usize, count: i32, high: u32, streams: usize, scratch: usize): void {
+  const prefix = load<u32>(scratch, PREFIX);
+  for (let lane = 0; lane < count; lane++) startRow(lane, prefix, load<u32>(list + (lane << 2)), high, scratch);
+  enterStreams(count, streams, scratch);
+}
+
+/** The counter block of a lane, without the counter's last byte. */
+@inline
+function startRow(lane: i32, prefix: u32, packet: usize, high: u32, scratch: usize): void {
+  const row = scratch + ROWS + (lane << 4);
+  store<u32>(row, prefix);
+  store<u64>(row, load<u64>(load<u32>(packet, PACKET_IV)), 4);
+  store<u32>(row, bswap<u32>(high << 8), 12);
+}
+
+/** From ROWS to STREAMs. */
+function enterStreams(count: i32, streams: usize, scratch: usize): void {
   const keys: usize = load<u32>(scratch, KEYS);
   const rows = scratch + ROWS;
   const set = scratch + WORK;
   const words = set + SLICED_SIZE;
-  for (let lane = 0; lane < count; lane++) {
-    const row = rows + (lane << 4);
-    store<u32>(row, load<u32>(scratch, PREFIX));
-    store<u64>(row, load<u64>(load<u32>(load<u32>(list + (lane << 2)), PACKET_IV)), 4);
-    store<u32>(row, bswap<u32>(high << 8), 12);
-  }
   sliceBlocks(rows, words, set);
   firstKey(set, keys);
   v128.store(set, i64x2.splat(0), 240);

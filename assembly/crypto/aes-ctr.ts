@@ -5,7 +5,7 @@
  *  STATE: | sliced round keys (2816, 3328 or 3840) |
  */
 import { KEY_KEY, KEY_KEY_LENGTH, KEY_SALT, KEY_STATE, PACKET_KEY } from "../layout";
-import { COUNTER_SCRATCH_SIZE, cryptPayload, makeStreams, STREAM_SIZE, startCounter, wipeCounter } from "./aes-counter";
+import { COUNTER_SCRATCH_SIZE, cryptPayload, makeStreams, STREAM_SIZE, startCounter, useCounterKey, wipeCounter } from "./aes-counter";
 import { roundsOf } from "./aes-key";
 import { slicedKeysSize, sliceKeys } from "./aes-lanes";
 import { accept } from "./verdict";
@@ -29,7 +29,8 @@ export function ctrRun(list: usize, count: i32, scratch: usize): void {
   if (count == 0) return;
   const key: usize = load<u32>(load<u32>(list), PACKET_KEY);
   const rounds = roundsOf(load<u32>(key, KEY_KEY_LENGTH));
-  startCounter(key + KEY_STATE, rounds, load<u32>(key, KEY_SALT), FIRST_COUNTER, scratch);
+  startCounter(rounds, FIRST_COUNTER, scratch);
+  useCounterKey(key + KEY_STATE, load<u32>(key, KEY_SALT), scratch);
   for (let from = 0; from < count; from += CHUNK) {
     const chunk = list + (from << 2);
     const size = min(count - from, CHUNK);

@@ -29,8 +29,10 @@
  *
  * scripts/generate-aes-rounds.mjs has the rounds.
  *
- * Sliced KEYS: round r at 256·r, each byte sixteen times; 0x63 and the tower folded in.
+ * Packed KEYS: round r at 16·r, 0x63 and the tower folded in. Sliced KEYS: round r at 256·r, each of
+ * its bytes sixteen times.
  */
+import { KEY_STATE, PACKET_KEY } from "../layout";
 import { expandKey, roundsOf } from "./aes-key";
 import { middleRounds } from "./aes-rounds.gen";
 import { ladderOutput, lookUp, toTower } from "./aes-sbox";
@@ -42,23 +44,64 @@ export const SET_SIZE: u32 = 768;
 /** Bytes of one round's sliced key, and of one state. */
 export const SLICED_SIZE: u32 = 256;
 
+/** The most bytes of sliced KEYS: AES-256's. */
+export const SLICED_KEYS_MAX: usize = 15 * SLICED_SIZE;
+
+/** @returns bytes of packed KEYS, a multiple of 64 */
+@inline
+export function packedKeysSize(keyLength: u32): u32 {
+  return ((roundsOf(keyLength) << 4) + 79) & ~63;
+}
+
 /** @returns bytes of sliced KEYS, a multiple of 64 */
 @inline
 export function slicedKeysSize(keyLength: u32): u32 {
   return SLICED_SIZE * (roundsOf(keyLength) + 1);
 }
 
+/** Expands a raw key for encryption into packed `keys`. */
+export function packKeys(key: usize, keyLength: u32, keys: usize): void {
+  const rounds = roundsOf(keyLength);
+  expandKey(key, keyLength, keys);
+  for (let round = 0; round <= rounds; round++) {
+    const at = keys + (round << 4);
+    const row = v128.load(at);
+    if (round == rounds) v128.store(at, v128.xor(row, v128.load(AFFINE)));
+    else v128.store(at, round == 0 ? toTower(row) : v128.xor(toTower(row), v128.load(AFFINE_TOWER)));
+  }
+}
+
+/** From packed to sliced KEYS. */
+export function spreadKeys(packed: usize, keyLength: u32, sliced: usize): void {
+  const end = packed + ((roundsOf(keyLength) + 1) << 4);
+  for (; packed < end; packed += 4, sliced += 64) {
+    v128.store(sliced, v128.load8_splat(packed));
+    v128.store(sliced, v128.load8_splat(packed, 1), 16);
+    v128.store(sliced, v128.load8_splat(packed, 2), 32);
+    v128.store(sliced, v128.load8_splat(packed, 3), 48);
+  }
+}
+
+/**
+ * Sliced KEYS with one packet's in each lane.
+ * @param list of PACKETs, up to 16, whose KEYs have packed KEYS as their STATE
+ */
+export function sliceLaneKeys(list: usize, count: i32, keyLength: u32, sliced: usize, scratch: usize): void {
+  const rounds = roundsOf(keyLength);
+  for (let round = 0; round <= rounds; round++, sliced += SLICED_SIZE) {
+    for (let lane = 0; lane < count; lane++) {
+      const key: usize = load<u32>(load<u32>(list + (lane << 2)), PACKET_KEY);
+      v128.store(scratch + (lane << 4), v128.load(key + KEY_STATE + (round << 4)));
+    }
+    sliceBlocks(scratch, scratch + SLICED_SIZE, sliced);
+  }
+}
+
 /** Expands the KEY block's raw key and slices it for encryption into `keys`. */
 export function sliceKeys(key: usize, keyLength: u32, keys: usize, scratch: usize): void {
-  const rounds = roundsOf(keyLength);
-  expandKey(key, keyLength, scratch);
-  for (let round = 0; round <= rounds; round++) {
-    let row = v128.load(scratch + (round << 4));
-    if (round == rounds) row = v128.xor(row, v128.load(AFFINE));
-    else row = round == 0 ? toTower(row) : v128.xor(toTower(row), v128.load(AFFINE_TOWER));
-    sliceKey(keys + round * SLICED_SIZE, row);
-  }
-  memory.fill(scratch, 0, <usize>(rounds + 1) << 4);
+  packKeys(key, keyLength, scratch);
+  spreadKeys(scratch, keyLength, keys);
+  memory.fill(scratch, 0, packedKeysSize(keyLength));
 }
 
 /** E(K, 0): GCM's hash key. Wipes what it leaves in scratch. */

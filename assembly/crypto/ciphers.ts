@@ -63,6 +63,15 @@ export function mixesKeys(encr: u32, integ: u32): bool {
   return (encr == ENCR_NONE && !isGmac(integ)) || encr == ENCR_NULL || encr == ENCR_CHACHA20_POLY1305;
 }
 
+/**
+ * May one call take the packets of several KEYs of one suite, those of each KEY together? What is left over of
+ * them then shares lanes.
+ */
+@inline
+export function joinsKeys(encr: u32): bool {
+  return isGcm(encr) || encr == ENCR_NULL_AUTH_AES_GMAC;
+}
+
 /** Does the cipher profit from a list sorted by length? Those do whose lanes wait for each other. */
 @inline
 export function wantsOrder(encr: u32): bool {

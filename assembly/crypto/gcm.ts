@@ -1,7 +1,7 @@
 /**
  * AES-GCM for ESP (RFC 4106; NIST SP 800-38D), and AES-GMAC (RFC 4543), which encrypts nothing.
  *
- *  STATE: | sliced round keys (2816, 3328 or 3840) | GHASH tables (8192) |
+ *  STATE: | packed round keys (192 or 256) | GHASH tables (8192) |
  *  nonce: | salt (4) | explicit IV (8) | counter (4, big-endian): 1 masks the tag, 2 … the payload |
  *
  * What is hashed (SP 800-38D §7.1): AAD, padded; ciphertext, padded; their lengths in bits.
@@ -29,11 +29,21 @@ import {
   PACKET_PAYLOAD,
   PACKET_SEQ_HI,
 } from "../layout";
-import { COUNTER_SCRATCH_SIZE, cryptPayload, makeStreams, STREAM_MASK, STREAM_SIZE, startCounter, wipeCounter } from "./aes-counter";
+import {
+  COUNTER_SCRATCH_SIZE,
+  cryptPayload,
+  makeMixedStreams,
+  makeStreams,
+  STREAM_MASK,
+  STREAM_SIZE,
+  startCounter,
+  useCounterKey,
+  wipeCounter,
+} from "./aes-counter";
 import { roundsOf } from "./aes-key";
-import { encryptZero, slicedKeysSize, sliceKeys } from "./aes-lanes";
+import { encryptZero, packedKeysSize, packKeys, SLICED_KEYS_MAX, sliceLaneKeys, spreadKeys } from "./aes-lanes";
 import { storePartial } from "./bytes";
-import { expandHashKey, GHASH_TABLES_SIZE, HASH_SIZE, hashBlock, hashFlush, hashPadded, hashStart } from "./ghash";
+import { expandHashKey, GHASH_FEW_SIZE, GHASH_TABLES_SIZE, HASH_SIZE, hashBlock, hashEnd, hashFlush, hashPadded, hashStart } from "./ghash";
 import { accept, icvDifference, rejectIcv } from "./verdict";
 
 /** What a run does to a packet. */
@@ -42,23 +52,38 @@ const GCM: Mode = 0;
 const GMAC_ESP: Mode = 1;
 const GMAC_AH: Mode = 2;
 
-/** Packets in work at a time. */
+/** Packets in work at a time; those of one KEY stay by themselves if they are so many. */
 const CHUNK: i32 = 16;
+const LEAST_SAME: i32 = 8;
+/** Bytes that a STREAM has keystream for. */
+const LONGEST_REST: u32 = 240;
+/** Bytes of a KEY that one packet needs: raw keys, round keys, tables of few powers. */
+const FETCHED: usize = KEY_STATE + 256 + GHASH_FEW_SIZE;
 const FIRST_COUNTER: u32 = 2;
 
 // Scratch, behind aes-counter's.
 const TAG: usize = COUNTER_SCRATCH_SIZE;
 /** Where GMAC joins parts of its message. */
 const JOINT: usize = TAG + 16;
+/** u32: the KEY whose round keys are in KEYS. */
+const SPREAD: usize = TAG + 48;
+/** u32: makes what is fetched needed. */
+const SUM: usize = TAG + 52;
 const HASH: usize = TAG + 64;
-const STREAMS: usize = HASH + HASH_SIZE;
+/**
+ * Round keys, sliced, of one KEY and of a KEY in each lane. They would be 2816 bytes and more of every SA,
+ * and thousands of SAs do not fit into the processor's caches.
+ */
+const KEYS: usize = HASH + HASH_SIZE;
+const LANE_KEYS: usize = KEYS + SLICED_KEYS_MAX;
+const STREAMS: usize = LANE_KEYS + SLICED_KEYS_MAX;
 
 /** @returns bytes of STATE */
 export function gcmStateLength(keyLength: u32): u32 {
-  return slicedKeysSize(keyLength) + GHASH_TABLES_SIZE;
+  return packedKeysSize(keyLength) + GHASH_TABLES_SIZE;
 }
 
-/** Slices the round keys and makes the tables of H = E(K, 0). */
+/** Packs the round keys and makes the tables of H = E(K, 0). */
 export function gcmSetup(key: usize, scratch: usize): void {
   setup(key, key + KEY_KEY, load<u32>(key, KEY_KEY_LENGTH), scratch);
 }
@@ -69,12 +94,15 @@ export function gmacSetup(key: usize, scratch: usize): void {
 }
 
 function setup(key: usize, from: usize, keyLength: u32, scratch: usize): void {
-  const keys = key + KEY_STATE;
-  sliceKeys(from, keyLength, keys, scratch);
-  expandHashKey(keys + slicedKeysSize(keyLength), encryptZero(keys, keyLength, scratch), scratch);
+  const packed = key + KEY_STATE;
+  const keys = scratch + KEYS;
+  packKeys(from, keyLength, packed);
+  spreadKeys(packed, keyLength, keys);
+  expandHashKey(packed + packedKeysSize(keyLength), encryptZero(keys, keyLength, scratch), scratch);
+  memory.fill(keys, 0, SLICED_KEYS_MAX);
 }
 
-/** Seals or opens `count` packets of one KEY, given as an array of descriptor addresses. */
+/** Seals or opens `count` packets of KEYs of one suite, those of a KEY together, given as an array of descriptor addresses. */
 export function gcmRun(list: usize, count: i32, scratch: usize, seal: bool): void {
   run(GCM, KEY_KEY_LENGTH, list, count, scratch, seal);
 }
@@ -91,34 +119,100 @@ export function gmacAhRun(list: usize, count: i32, scratch: usize, seal: bool): 
 
 /** @param lengthField where the KEY has the length of its AES key */
 function run(mode: Mode, lengthField: usize, list: usize, count: i32, scratch: usize, seal: bool): void {
-  const key: usize = load<u32>(load<u32>(list), PACKET_KEY);
-  const keyLength = load<u32>(key + lengthField);
-  const keys = key + KEY_STATE;
-  const tables = keys + slicedKeysSize(keyLength);
-  startCounter(keys, roundsOf(keyLength), load<u32>(key, KEY_SALT), FIRST_COUNTER, scratch);
-  for (let from = 0; from < count; from += CHUNK) {
-    runChunk(mode, list + (from << 2), min(count - from, CHUNK), tables, load<u32>(key, KEY_ICV_LENGTH), scratch, seal);
+  const keyLength = load<u32>(<usize>load<u32>(load<u32>(list), PACKET_KEY) + lengthField);
+  startCounter(roundsOf(keyLength), FIRST_COUNTER, scratch);
+  store<u32>(scratch, 0, SPREAD);
+  for (let from = 0, taken = 0; from < count; from += taken) {
+    const chunk = list + (from << 2);
+    taken = min(count - from, CHUNK);
+    const same = countSame(chunk, taken);
+    if (same == taken || same >= LEAST_SAME) {
+      taken = same;
+      useKey(load<u32>(load<u32>(chunk), PACKET_KEY), keyLength, scratch);
+      makeStreams(chunk, taken, true, mode == GCM, scratch + STREAMS, scratch);
+      runChunk(mode, chunk, taken, keyLength, hashEnd(scratch + HASH, taken), scratch, seal);
+    } else {
+      fetchKeys(chunk, taken, scratch);
+      sliceLaneKeys(chunk, taken, keyLength, scratch + LANE_KEYS, scratch + STREAMS);
+      makeMixedStreams(chunk, taken, mode == GCM, scratch + LANE_KEYS, scratch + STREAMS, scratch);
+      runChunk(mode, chunk, taken, keyLength, hashEnd(scratch + HASH, 1), scratch, seal);
+    }
   }
   wipeCounter(scratch);
-  // STREAMs would decrypt; tags and nibbles tell of H.
+  // STREAMs and round keys would decrypt; tags and nibbles tell of H.
   memory.fill(scratch + TAG, 0, STREAMS - TAG + <u32>min(count, CHUNK) * STREAM_SIZE);
 }
 
-function runChunk(
-  mode: Mode, list: usize, count: i32, tables: usize, icvLength: u32, scratch: usize, seal: bool,
-): void {
-  const streams = scratch + STREAMS;
-  makeStreams(list, count, true, mode == GCM, streams, scratch);
+/**
+ * Reads a KEY's lines one behind the other, well before they are needed: waiting for all of them at once
+ * takes little longer than for one, if they are far away.
+ */
+@inline
+function fetchLines(key: usize, from: usize, to: usize): u32 {
+  let sum: u32 = 0;
+  for (let line = from; line < to; line += 128) sum ^= load<u32>(key + line) ^ load<u32>(key + line, 64);
+  return sum;
+}
+
+/** Fetches what a chunk of several KEYs needs first: round keys, and short packets' tables. */
+function fetchKeys(list: usize, count: i32, scratch: usize): void {
+  let sum: u32 = 0;
   for (let i = 0; i < count; i++) {
     const packet: usize = load<u32>(list + (i << 2));
-    const stream = streams + i * STREAM_SIZE;
+    sum ^= fetchLines(load<u32>(packet, PACKET_KEY), 0, isShort(packet) ? FETCHED : KEY_STATE + 256);
+  }
+  store<u32>(scratch, sum, SUM);
+}
+
+/** Fetches the tables for a long packet, while the one before it is in work. */
+function fetchTables(packet: usize, scratch: usize): void {
+  if (!isShort(packet)) store<u32>(scratch, fetchLines(load<u32>(packet, PACKET_KEY), KEY_STATE + 192, FETCHED), SUM);
+}
+
+/** Is all the packet's keystream in its STREAM? */
+@inline
+function isShort(packet: usize): bool {
+  return load<u32>(packet, PACKET_LENGTH) <= LONGEST_REST;
+}
+
+/** @returns how many of the packets, from the first on, have its KEY */
+function countSame(list: usize, count: i32): i32 {
+  const key = load<u32>(load<u32>(list), PACKET_KEY);
+  let same = 1;
+  while (same < count && load<u32>(load<u32>(list + (same << 2)), PACKET_KEY) == key) same++;
+  return same;
+}
+
+/** Has this KEY's round keys in all lanes. */
+function useKey(key: usize, keyLength: u32, scratch: usize): void {
+  if (load<u32>(scratch, SPREAD) != <u32>key) {
+    store<u32>(scratch, <u32>key, SPREAD);
+    spreadKeys(key + KEY_STATE, keyLength, scratch + KEYS);
+  }
+  useCounterKey(scratch + KEYS, load<u32>(key, KEY_SALT), scratch);
+}
+
+/** Packets whose STREAMs are made. @param hashed end of the blocks that wait, see `hashEnd` */
+function runChunk(
+  mode: Mode, list: usize, count: i32, keyLength: u32, hashed: usize, scratch: usize, seal: bool,
+): void {
+  const icvLength = load<u32>(load<u32>(load<u32>(list), PACKET_KEY), KEY_ICV_LENGTH);
+  for (let i = 0; i < count; i++) {
+    const packet: usize = load<u32>(list + (i << 2));
+    const key: usize = load<u32>(packet, PACKET_KEY);
+    const tables = key + KEY_STATE + packedKeysSize(keyLength);
+    const stream = scratch + STREAMS + i * STREAM_SIZE;
+    if (i + 1 < count && load<u32>(load<u32>(list + ((i + 1) << 2)), PACKET_KEY) != <u32>key) {
+      fetchTables(load<u32>(list + ((i + 1) << 2)), scratch);
+    }
     const mask = v128.load(stream, STREAM_MASK);
     const icv: usize = load<u32>(packet, PACKET_ICV);
+    if (mode == GCM && !isShort(packet)) useKey(key, keyLength, scratch);
     if (seal) {
       if (mode == GCM) cryptPayload(packet, stream, scratch);
-      storePartial(icv, v128.xor(mask, hashPacket(mode, packet, tables, scratch)), icvLength);
+      storePartial(icv, v128.xor(mask, hashPacket(mode, packet, tables, hashed, scratch)), icvLength);
     } else {
-      v128.store(scratch + TAG, v128.xor(mask, hashPacket(mode, packet, tables, scratch)));
+      v128.store(scratch + TAG, v128.xor(mask, hashPacket(mode, packet, tables, hashed, scratch)));
       if (icvDifference(scratch + TAG, icv, icvLength) != 0) {
         rejectIcv(packet);
         continue;
@@ -129,16 +223,16 @@ function runChunk(
   }
 }
 
-/** GHASH of a packet's AAD, ciphertext and lengths. */
-function hashPacket(mode: Mode, packet: usize, tables: usize, scratch: usize): v128 {
-  if (mode != GCM) return hashJoined(mode, packet, tables, scratch);
+/** GHASH of a packet's AAD, ciphertext and lengths. @param end of the blocks that wait, see `hashEnd` */
+function hashPacket(mode: Mode, packet: usize, tables: usize, end: usize, scratch: usize): v128 {
+  if (mode != GCM) return hashJoined(mode, packet, tables, end, scratch);
   const hash = scratch + HASH;
   const aadLength = load<u32>(packet, PACKET_AAD_LENGTH);
   const length = load<u32>(packet, PACKET_LENGTH);
   let to = hashStart(hash);
-  to = hashPadded(hash, tables, to, load<u32>(packet, PACKET_AAD), aadLength);
-  to = hashPadded(hash, tables, to, load<u32>(packet, PACKET_PAYLOAD), length);
-  return hashFlush(hash, tables, hashBlock(hash, tables, to, bitLengths(aadLength, length)));
+  to = hashPadded(hash, tables, to, end, load<u32>(packet, PACKET_AAD), aadLength);
+  to = hashPadded(hash, tables, to, end, load<u32>(packet, PACKET_PAYLOAD), length);
+  return hashFlush(hash, tables, hashBlock(hash, tables, to, end, bitLengths(aadLength, length)));
 }
 
 @inline
@@ -152,14 +246,14 @@ function bitLengths(aadLength: u32, length: u32): v128 {
  *     AAD        | IV (ESP) | PAYLOAD                  | SEQ_HI (AH, ESN)
  *     in place | JOINT       | in place         | JOINT
  */
-function hashJoined(mode: Mode, packet: usize, tables: usize, scratch: usize): v128 {
+function hashJoined(mode: Mode, packet: usize, tables: usize, end: usize, scratch: usize): v128 {
   const hash = scratch + HASH;
   const joint = scratch + JOINT;
   const aadLength = load<u32>(packet, PACKET_AAD_LENGTH);
   let length = load<u32>(packet, PACKET_LENGTH);
   let total = aadLength + length;
   let at: usize = load<u32>(packet, PACKET_AAD);
-  let to = hashPadded(hash, tables, hashStart(hash), at, aadLength & ~15);
+  let to = hashPadded(hash, tables, hashStart(hash), end, at, aadLength & ~15);
   let joined = aadLength & 15;
   memory.copy(joint, at + (aadLength & ~15), joined);
   if (mode == GMAC_ESP) {
@@ -175,8 +269,8 @@ function hashJoined(mode: Mode, packet: usize, tables: usize, scratch: usize): v
   length -= borrowed;
   // Either JOINT is whole blocks now, or there is no payload left.
   if (length > 0) {
-    to = hashPadded(hash, tables, to, joint, joined);
-    to = hashPadded(hash, tables, to, at, length & ~15);
+    to = hashPadded(hash, tables, to, end, joint, joined);
+    to = hashPadded(hash, tables, to, end, at, length & ~15);
     joined = length & 15;
     memory.copy(joint, at + (length & ~15), joined);
   }
@@ -185,6 +279,6 @@ function hashJoined(mode: Mode, packet: usize, tables: usize, scratch: usize): v
     joined += 4;
     total += 4;
   }
-  to = hashPadded(hash, tables, to, joint, joined);
-  return hashFlush(hash, tables, hashBlock(hash, tables, to, bitLengths(total, 0)));
+  to = hashPadded(hash, tables, to, end, joint, joined);
+  return hashFlush(hash, tables, hashBlock(hash, tables, to, end, bitLengths(total, 0)));
 }

@@ -27,13 +27,21 @@ import { highNibbles, lookUp, lowNibbles } from "./aes-sbox";
 import { NIBBLE_MASK } from "./aes-tables.gen";
 import { loadPartial } from "./bytes";
 
-/** Blocks that one reduction serves: powers of H in the tables. */
-export const GHASH_BLOCKS: u32 = 16;
+/** Blocks that one reduction serves at most: powers of H in the tables. */
+const GHASH_BLOCKS: u32 = 16;
+/**
+ * A few packets are hashed with fewer powers: what a reduction more often costs is less than what
+ * it takes to fetch 6 KB of tables from far away, if there are thousands of SAs.
+ */
+const FEW_BLOCKS: u32 = 4;
+const FEW_PACKETS: i32 = 4;
 const POWER_SIZE: u32 = 512;
 export const GHASH_TABLES_SIZE: u32 = GHASH_BLOCKS * POWER_SIZE;
+/** Bytes of tables that few packets use. */
+export const GHASH_FEW_SIZE: u32 = FEW_BLOCKS * POWER_SIZE;
 
 /**
- * HASH, one message in work: its blocks wait as nibbles until there are GHASH_BLOCKS of them. Functions
+ * HASH, one message in work: its blocks wait as nibbles until there are as many as `hashEnd` said. Functions
  * take and return the address where the next block goes.
  *
  *      0     16    32                         512   528
@@ -46,11 +54,17 @@ const HASH_Y: usize = 32 * GHASH_BLOCKS;
 /** Bytes of HASH, a multiple of 64. */
 export const HASH_SIZE: usize = 576;
 
+/** @returns the end of the blocks that wait in HASH, for so many packets of one KEY */
+@inline
+export function hashEnd(hash: usize, packets: i32): usize {
+  return hash + 32 * (packets <= FEW_PACKETS ? FEW_BLOCKS : GHASH_BLOCKS);
+}
+
 /** Builds the tables of H, H², … H^16. */
 export function expandHashKey(tables: usize, h: v128, hash: usize): void {
   expandPower(tables, h);
   for (let n: u32 = 1; n < GHASH_BLOCKS; n++) {
-    h = hashFlush(hash, tables, hashBlock(hash, tables, hashStart(hash), h));
+    h = hashFlush(hash, tables, hashBlock(hash, tables, hashStart(hash), hash + HASH_Y, h));
     expandPower(tables + n * POWER_SIZE, h);
   }
   memory.fill(hash, 0, HASH_SIZE);
@@ -106,28 +120,28 @@ export function hashStart(hash: usize): usize {
 
 /** Adds `length` bytes, zero-padded to whole blocks. */
 @inline
-export function hashPadded(hash: usize, tables: usize, to: usize, data: usize, length: u32): usize {
+export function hashPadded(hash: usize, tables: usize, to: usize, end: usize, data: usize, length: u32): usize {
   const mask = v128.load(NIBBLE_MASK);
-  for (let end = data + (length & ~15); data < end; data += 16) {
+  for (const last = data + (length & ~15); data < last; data += 16) {
     const block = v128.load(data);
     v128.store(to, v128.and(block, mask));
     v128.store(to, v128.and(i16x8.shr_u(block, 4), mask), 16);
     to += 32;
-    if (to == hash + HASH_Y) {
+    if (to == end) {
       hashFlush(hash, tables, to);
       to = hash;
     }
   }
-  return length & 15 ? hashBlock(hash, tables, to, loadPartial(data, length & 15)) : to;
+  return length & 15 ? hashBlock(hash, tables, to, end, loadPartial(data, length & 15)) : to;
 }
 
 /** Adds one block. */
 @inline
-export function hashBlock(hash: usize, tables: usize, to: usize, block: v128): usize {
+export function hashBlock(hash: usize, tables: usize, to: usize, end: usize, block: v128): usize {
   v128.store(to, lowNibbles(block));
   v128.store(to, highNibbles(block), 16);
   to += 32;
-  if (to != hash + HASH_Y) return to;
+  if (to != end) return to;
   hashFlush(hash, tables, to);
   return hash;
 }

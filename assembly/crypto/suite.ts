@@ -36,6 +36,7 @@ import {
   integStateLength,
   isAead,
   isCombined,
+  joinsKeys,
   UNKNOWN_SUITE,
   wantsOrder,
 } from "./ciphers";
@@ -85,16 +86,33 @@ function runBatch(descriptors: usize, count: i32, seal: bool): void {
   while (count > 0) {
     const taken = min(count, LIST_LIMIT);
     const groups = groupPackets(descriptors, taken, scratch);
-    for (let group = 0; group < groups; group++) {
+    for (let group = 0; group < groups; ) {
       const from = groupStart(scratch, group);
-      runGroup(scratch + (from << 2), groupStart(scratch, group + 1) - from, seal);
+      const key = keyOf(group);
+      do group++;
+      while (group < groups && isJoined(key, keyOf(group)));
+      runGroup(scratch + (from << 2), groupStart(scratch, group) - from, seal);
     }
     descriptors += taken * PACKET_SIZE;
     count -= taken;
   }
 }
 
-/** One group: packets that share a KEY, or at least a suite. */
+/** @returns the KEY of a group's first packet */
+@inline
+function keyOf(group: i32): usize {
+  return load<u32>(load<u32>(scratch + (groupStart(scratch, group) << 2)), PACKET_KEY);
+}
+
+/** Go packets of these two KEYs to the cipher together? */
+@inline
+function isJoined(a: usize, b: usize): bool {
+  return joinsKeys(load<u32>(a, KEY_ENCR)) &&
+    load<u32>(a, KEY_ENCR) == load<u32>(b, KEY_ENCR) &&
+    load<u32>(a, KEY_KEY_LENGTH) == load<u32>(b, KEY_KEY_LENGTH);
+}
+
+/** One or several groups: packets that share a KEY, or at least a suite. */
 function runGroup(list: usize, count: i32, seal: bool): void {
   const key: usize = load<u32>(load<u32>(list), PACKET_KEY);
   const encr = load<u32>(key, KEY_ENCR);

@@ -73,7 +73,7 @@ export const HEADER_ICMP6 = 64;
 //     +---------+---------+---------+---------+---------+---------+---------+---------+
 // 128 | SEQUENCE (atomic) | PACKETS (atomic)  | BYTES (atomic)    | LAST_USED (f64)   |
 //     +---------+---------+---------+---------+---------+---------+---------+---------+
-// 160 | LOCK    | EXPIRED | REPLAY_DROPS      | INTEGRITY_DROPS   | MAPPED  | reserved|
+// 160 | LOCK    | EXPIRED | REPLAY_DROPS      | INTEGRITY_DROPS   | MAPPED  | PATH    |
 //     | (atomic)| (atomic)| (atomic)          | (atomic)          | (atomic)|         |
 //     +---------+---------+---------+---------+---------+---------+---------+---------+
 // 192 | REMOTE: struct sockaddr_in or sockaddr_in6 (28)                     | R_LEN   |
@@ -144,6 +144,8 @@ export const SA_REPLAY_DROPS = 168;
 export const SA_INTEGRITY_DROPS = 176;
 /** u32, atomic: hash of the last foreign source address reported. */
 export const SA_MAPPED = 184;
+/** u32: the same number for all SAs with the same REMOTE and LOCAL, whose datagrams may share a message. */
+export const SA_PATH = 188;
 /** struct sockaddr_in (16) or sockaddr_in6 (28) and the length of the structure (u32). */
 export const SA_REMOTE = 192;
 export const SA_REMOTE_LENGTH = 220;

@@ -6,8 +6,9 @@
  *     RUN a      a1   a2   a3        a4        a5        one UDP_SEGMENT message of three PIECEs
  *     RUN b                     b1        b2
  *
- * A RUN takes datagrams of one SA, one length and one route; its last one may be shorter. A few RUNs
- * grow at a time, so that flows of different lengths or SAs do not cut each other's messages short.
+ * A RUN takes datagrams between one pair of sockets, of whatever SA, of one length and one route; its
+ * last one may be shorter. A few RUNs grow at a time, so that flows of different lengths or to different
+ * peers do not cut each other's messages short.
  * What comes to an older RUN overtakes what is in younger ones: never packets of its own flow, and
  * never so many that the smallest replay window would miss one.
  *
@@ -43,6 +44,7 @@ import {
   OUT_RUNS,
 } from "../layout/arena";
 import { PACKET_SIZE } from "../layout";
+import { SA_PATH } from "../layout/records";
 
 /** Addresses of the first and the last PIECE. */
 export const RUN_FIRST: usize = 0;
@@ -50,7 +52,7 @@ export const RUN_LAST: usize = 4;
 /** Bytes of every datagram but the last, and the number of datagrams. */
 export const RUN_SEGMENT: usize = 8;
 export const RUN_COUNT: usize = 12;
-/** Address of the SA; of a packet that bypasses IPsec 0. */
+/** Address of the first datagram's SA; of a packet that bypasses IPsec 0. */
 export const RUN_SA: usize = 16;
 /** Lane, TOS << 8, and RUN_ALONE. */
 export const RUN_ROUTE: usize = 20;
@@ -183,10 +185,11 @@ function isTooLate(overtaken: u32, datagram: u32): bool {
 @inline
 function findGrowing(sa: usize, route: u32, length: u32): usize {
   const youngest = Batch.arena + OUT_GROWING;
+  const path = load<u32>(sa, SA_PATH);
   let growing = youngest;
   for (const end = growing + GROWING_MAX * GROWING_SIZE; growing < end; growing += GROWING_SIZE) {
     const run: usize = load<u32>(growing, GROWING_RUN);
-    if (run == 0 || load<u32>(run, RUN_SA) != <u32>sa || load<u32>(run, RUN_ROUTE) != route) continue;
+    if (run == 0 || load<u32>(run, RUN_ROUTE) != route || load<u32>(load<u32>(run, RUN_SA), SA_PATH) != path) continue;
     if (isTooLate(load<u32>(growing, GROWING_SINCE), Batch.datagrams) || (load<u64>(growing, GROWING_LATER) & Batch.flow) != 0) continue;
     const segment = load<u32>(run, RUN_SEGMENT);
     if (length == segment) return growing;

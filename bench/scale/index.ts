@@ -81,6 +81,8 @@ function summarise(count: number, figures: readonly Figures[]): ScaleResult {
     suite: 'scale',
     count,
     throughputMbps: spread('throughputMbps'),
+    scatteredMbps: spread('scatteredMbps'),
+    scatteredSmallMbps: spread('scatteredSmallMbps'),
     lookupNanos: spread('lookupNanos'),
     coldLookupNanos: spread('coldLookupNanos'),
     bytesPerSa: spread('bytesPerSa'),
@@ -91,6 +93,8 @@ function summarise(count: number, figures: readonly Figures[]): ScaleResult {
 
 const COLUMNS: readonly (readonly [Figure, string])[] = [
   ['throughputMbps', 'Mbit/s'],
+  ['scatteredMbps', 'scattered'],
+  ['scatteredSmallMbps', 'small'],
   ['lookupNanos', 'look-up ns'],
   ['coldLookupNanos', 'cold ns'],
   ['bytesPerSa', 'bytes/SA'],

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { OUT_PACKETS, SLOTS } from '../../assembly/layout/arena.ts';
 import { SA_SIZE } from '../../assembly/layout/records.ts';
 import { PACKET_SIZE, PACKET_STATUS, STATUS_OK } from '../../assembly/layout.ts';
-import { type FrameKind, frameOf, Plane, SUPER_PAYLOAD } from './plane.ts';
+import { type FrameKind, frameOf, PAYLOADS, Plane } from './plane.ts';
 import type { TrafficTask } from './traffic.ts';
 
 /** Frames of a batch: few enough to stay in the cache, so that what is far away is the SAs. */
@@ -16,6 +16,9 @@ const STRIDE = 7919;
 export interface Figures {
   /** Mbit/s of TCP payload through parse, SPD, SA, framing and AES-128-GCM, spread over all SAs. */
   readonly throughputMbps: number;
+  /** The same of UDP datagrams that fill a packet, each by another SA than the one before; and of small ones. */
+  readonly scatteredMbps: number;
+  readonly scatteredSmallMbps: number;
   /** Nanoseconds to parse a packet and find its policy: in the flow cache, and without it. */
   readonly lookupNanos: number;
   readonly coldLookupNanos: number;
@@ -60,8 +63,10 @@ function batches(plane: Plane, kind: FrameKind, peers: number, frames: number): 
   };
 }
 
-function throughput(plane: Plane, peers: number, seconds: number): number {
-  const prepare = batches(plane, 'super', peers, BATCH);
+/** @returns Mbit/s of payload */
+function throughput(plane: Plane, kind: FrameKind, peers: number, seconds: number): number {
+  const frames = kind === 'super' ? BATCH : SLOTS;
+  const prepare = batches(plane, kind, peers, frames);
   const packets = plane.arena + OUT_PACKETS;
   const round = () => {
     const count = prepare();
@@ -70,7 +75,7 @@ function throughput(plane: Plane, peers: number, seconds: number): number {
     return count;
   };
   verify(plane, packets, round());
-  return (rate(seconds, round) * BATCH * SUPER_PAYLOAD * 8) / 1e6;
+  return (rate(seconds, round) * frames * PAYLOADS[kind] * 8) / 1e6;
 }
 
 /** The batch must open under the keys it was sealed with. @throws Error if a packet does not */
@@ -129,7 +134,9 @@ export async function measure(module: WebAssembly.Module, count: number, seconds
   const installing = secondsSince(start);
   const more = count - 1;
   return {
-    throughputMbps: throughput(plane, count, seconds),
+    throughputMbps: throughput(plane, 'super', count, seconds),
+    scatteredMbps: throughput(plane, 'full', count, seconds),
+    scatteredSmallMbps: throughput(plane, 'small', count, seconds),
     lookupNanos: lookup(module, count, capacity, seconds / 2, false),
     coldLookupNanos: lookup(module, count, capacity, seconds / 2, true),
     bytesPerSa: count === 1 ? 0 : (plane.heap.used - first) / more + SA_SIZE,

@@ -12,6 +12,7 @@ import { ENCR, INTEG } from '../../src/algorithms.ts';
 import type { PolicyParameters, SaHandle, TrafficSelector } from '../../src/contract.ts';
 import type { KernelMemory } from '../../src/dataplane/backends/backend.ts';
 import { Heap } from '../../src/dataplane/heap.ts';
+import { preferHugePages } from '../../src/dataplane/io/syscalls.ts';
 import { createMemory, instantiateKernel, type KernelExports } from '../../src/dataplane/kernel.ts';
 import { arenaAddress, initialiseMemory, type MemoryPlan, planMemory } from '../../src/dataplane/memory.ts';
 import { Sad } from '../../src/dataplane/sad.ts';
@@ -28,16 +29,17 @@ const DESTINATION = VIRTIO_HEADER + 16;
 const HOST = [10, 1, 0, 1] as const;
 const peerAddress = (peer: number) => [10, 2, peer >>> 8, peer & 255] as const;
 
-export type FrameKind = 'super' | 'small';
+/** 45 TCP segments in one; a UDP datagram that fills a packet; one of 64 bytes. */
+export type FrameKind = 'super' | 'full' | 'small';
 
-/**
- * @returns a frame as the TUN gives it, for peer 0: 45 TCP segments in one, or 64 bytes in UDP. The
- * checksum is left to the kernel in both.
- */
+/** Payload bytes of a frame. */
+export const PAYLOADS: Readonly<Record<FrameKind, number>> = { super: SEGMENT * SEGMENTS, full: 1380, small: 64 };
+
+/** @returns a frame as the TUN gives it, for peer 0. The checksum is left to the kernel. */
 export function frameOf(kind: FrameKind): Buffer {
   const isTcp = kind === 'super';
   const upper = isTcp ? 20 : 8;
-  const payload = isTcp ? SEGMENT * SEGMENTS : 64;
+  const payload = PAYLOADS[kind];
   const frame = Buffer.alloc(VIRTIO_HEADER + IP_HEADER + upper + payload, 0x5a);
   frame.fill(0, 0, VIRTIO_HEADER + IP_HEADER + upper);
   // NEEDS_CSUM, GSO type (1: TCP over IPv4), header length, segment size, checksum's start and offset.
@@ -62,9 +64,6 @@ export function frameOf(kind: FrameKind): Buffer {
   return frame;
 }
 
-/** Payload bytes of a super-frame. */
-export const SUPER_PAYLOAD = SEGMENT * SEGMENTS;
-
 export class Plane {
   readonly memory: KernelMemory;
   readonly plan: MemoryPlan;
@@ -78,6 +77,7 @@ export class Plane {
   constructor(module: WebAssembly.Module, capacity: number) {
     const plan = planMemory({ workers: 1, securityAssociations: capacity, policies: capacity });
     const memory = createMemory(plan.size);
+    preferHugePages(memory.base, plan.size);
     initialiseMemory(memory, plan);
     const kernel = instantiateKernel(module, memory);
     const heap = new Heap(memory, plan.heapBase, plan.heapSize);

@@ -9,6 +9,7 @@ import type { Heap } from './heap.ts';
 import type { KernelExports } from './kernel.ts';
 import { addressBytes, writeSelector } from './selector.ts';
 import { writeSockaddr } from './sockaddr.ts';
+import { SocketPairs } from './socket-pairs.ts';
 
 const LEAST_WINDOW = 64;
 const MOST_WINDOW = 65_536;
@@ -23,6 +24,7 @@ export class SaRecords {
   readonly #kernel: KernelExports;
   readonly #heap: Heap;
   readonly #deviceMtu: number;
+  readonly #pairs = new SocketPairs();
   #serial = 0;
 
   /** @param deviceMtu bytes that an inner packet has at most */
@@ -119,16 +121,22 @@ export class SaRecords {
     this.#memory.words[(address + R.SA_INNER_MTU) >>> 2] = Math.min(this.#deviceMtu, innerMtu(geometry, pathMtu));
   }
 
-  /** Socket addresses and the template of the outer header. */
+  /** Wipes a record that nobody looks at any more. */
+  clear(address: number): void {
+    this.#pairs.giveBack(this.#memory.words[(address + R.SA_PATH) >>> 2]!);
+    this.#memory.bytes.fill(0, address, address + R.SA_SIZE);
+  }
+
+  /** Socket addresses, the number of their pair, and the template of the outer header. */
   #writeAddresses(address: number, parameters: SaParameters): void {
     const { bytes, words } = this.#memory;
-    const ported = (endpoint: Endpoint) => (parameters.udpEncapsulation ? endpoint : { ...endpoint, port: 0 });
-    words[(address + R.SA_REMOTE_LENGTH) >>> 2] = writeSockaddr(
-      bytes,
-      address + R.SA_REMOTE,
-      ported(parameters.remote),
-    );
-    words[(address + R.SA_LOCAL_LENGTH) >>> 2] = writeSockaddr(bytes, address + R.SA_LOCAL, ported(parameters.local));
+    const { local, remote, udpEncapsulation } = parameters;
+    const path = (address + R.SA_PATH) >>> 2;
+    this.#pairs.giveBack(words[path]!);
+    words[path] = this.#pairs.take(`${remote.address} ${remote.port} ${local.address} ${udpEncapsulation}`);
+    const ported = (endpoint: Endpoint) => (udpEncapsulation ? endpoint : { ...endpoint, port: 0 });
+    words[(address + R.SA_REMOTE_LENGTH) >>> 2] = writeSockaddr(bytes, address + R.SA_REMOTE, ported(remote));
+    words[(address + R.SA_LOCAL_LENGTH) >>> 2] = writeSockaddr(bytes, address + R.SA_LOCAL, ported(local));
     const header = outerHeader(parameters);
     bytes.fill(0, address + R.SA_HEADER, address + R.SA_SIZE);
     bytes.set(header, address + R.SA_HEADER);

@@ -302,11 +302,11 @@ export class Sad {
 
   /** Wipes the record with all that hangs on it, and gives it back. */
   #release(address: number): void {
-    const { bytes, words } = this.#memory;
+    const { words } = this.#memory;
     const key = words[(address + R.SA_KEY) >>> 2]!;
     if (key !== 0) this.#forget(key);
     for (const field of [R.SA_KEY, R.SA_WINDOW, R.SA_SELECTORS]) this.#heap.free(words[(address + field) >>> 2]!);
-    bytes.fill(0, address, address + R.SA_SIZE);
+    this.#records.clear(address);
     this.#freeRecords.push(address);
   }
 

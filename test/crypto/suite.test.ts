@@ -14,6 +14,8 @@ const LENGTHS = [
 /** For suites whose parts are tried in full elsewhere. */
 const FEW_LENGTHS = LENGTHS.filter((length) => length % 23 === 0 || length < 40);
 const BATCH = 79;
+/** KEYs of each suite in a batch, in turn: packets of one that are many, and that stand alone or with a few. */
+const KEYS = [2, 24];
 
 /** Suites whose parts between them are all there is; other suites only join these parts anew. */
 const IN_FULL = [
@@ -82,7 +84,8 @@ function* batches(
   }
   for (let at = 0; at < lengths.length; at += BATCH) {
     lab.reset();
-    const keys = suites.flatMap((suite) => [makeKey(lab, suite, random), makeKey(lab, suite, random)]);
+    const count = KEYS[(at / BATCH) % KEYS.length]!;
+    const keys = suites.flatMap((suite) => Array.from({ length: count }, () => makeKey(lab, suite, random)));
     yield lengths.slice(at, at + BATCH).map((length) => makeCase(keys[random.below(keys.length)]!, length, random));
   }
 }

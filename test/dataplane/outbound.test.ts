@@ -89,6 +89,25 @@ describe('ESP in tunnel mode, UDP-encapsulated', () => {
     }
   });
 
+  it('puts packets of several SAs to one peer into one message, until one of them moves', () => {
+    const sas = [1, 2].map((host) =>
+      bed.protect({ spi: 0x1000 + host }, { selector: selector('10.1.0.1', `10.2.0.${host}`) }),
+    );
+    const frames = Array.from({ length: 6 }, (_, i) =>
+      frame(ip(udp(pattern(100, i)), { destination: `10.2.0.${1 + (i % 2)}` })),
+    );
+    const sent = bed.send(...frames);
+    expect(sent.map(({ message }) => message)).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(sent.map(({ bytes }) => Buffer.from(bytes).readUInt32BE(0))).toEqual(
+      [1, 2, 1, 2, 1, 2].map((host) => 0x1000 + host),
+    );
+    bed.sad.move(sas[1]!, SA.local, { address: '192.0.2.9', port: 4500 });
+    const moved = bed.send(...frames);
+    expect(new Set(moved.map(({ message, to }) => `${message} ${to.address}`))).toEqual(
+      new Set(['0 192.0.2.2', '1 192.0.2.9']),
+    );
+  });
+
   it('does not let a packet without DF overtake more than a replay window forgives', () => {
     bed.protect();
     const big = ip(tcp(pattern(60_000)), { protocol: 6 });

@@ -133,6 +133,7 @@ kernel.initialiseCrypto(scratch);
 kernel.initialiseArena(arena);
 const source = new Uint8Array(packets);
 const accepted = [];
+Atomics.add(new Int32Array(start), 1, 1);
 Atomics.wait(new Int32Array(start), 0, 0);
 for (let from = 0; from < order.length; from += A.SLOTS) {
   const taken = order.slice(from, from + A.SLOTS);
@@ -170,7 +171,7 @@ describe('two workers on one SA', () => {
     const size = sealed[0]!.length;
     const packets = new SharedArrayBuffer(size * count);
     new Uint8Array(packets).set(Buffer.concat(sealed));
-    const start = new SharedArrayBuffer(4);
+    const start = new SharedArrayBuffer(8);
     const results = [0, 1].map((index) => {
       // Both get every number: one in order, the other with neighbours swapped.
       const order = Array.from({ length: count }, (_, at) => (index === 0 ? at : at ^ 1));
@@ -191,10 +192,10 @@ describe('two workers on one SA', () => {
       });
       return new Promise<number[]>((resolve, reject) => worker.once('message', resolve).once('error', reject));
     });
-    setTimeout(() => {
-      Atomics.store(new Int32Array(start), 0, 1);
-      Atomics.notify(new Int32Array(start), 0);
-    }, 100);
+    const [go, ready] = [new Int32Array(start, 0, 1), new Int32Array(start, 4, 1)];
+    while (Atomics.load(ready, 0) < results.length) await new Promise((resolve) => setTimeout(resolve, 5));
+    Atomics.store(go, 0, 1);
+    Atomics.notify(go, 0);
     const [first, second] = await Promise.all(results);
     const all = [...first!, ...second!].sort((a, b) => a - b);
     expect(all).toEqual(Array.from({ length: count }, (_, index) => index + 1));
