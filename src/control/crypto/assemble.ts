@@ -96,9 +96,11 @@ function makeCipher(primitives: Primitives, algorithm: IkeEncryptionAlgorithm, b
   const suffix = id === ENCR.AES_CTR ? FIRST_COUNTER : NO_SALT;
   const run = <T>(key: Uint8Array, iv: Uint8Array, use: (cipherKey: Uint8Array, nonce: Uint8Array) => T): T => {
     // RFC 5282 §4, RFC 5930 §2: SK_e is the key with the salt behind it.
-    const nonce = concat(key.subarray(cipherKeyLength), iv, suffix);
-    const result = use(key.subarray(0, cipherKeyLength), nonce);
-    wipe(nonce);
+    const salt = key.slice(cipherKeyLength);
+    const nonce = concat(salt, iv, suffix);
+    const cipherKey = key.slice(0, cipherKeyLength);
+    const result = use(cipherKey, nonce);
+    wipe(cipherKey, salt, nonce);
     return result;
   };
   return {

@@ -93,16 +93,16 @@ const MONTGOMERY_CURVES = [
 /** Curve25519 and Curve448 (RFC 8031). Public keys pass as JWK: its parser is ten times DER's speed. */
 function montgomery({ id, type, crv, bytes, pkcs8 }: (typeof MONTGOMERY_CURVES)[number], random?: RandomSource) {
   const method = methodOf(id);
-  const makeKey = (): KeyObject => {
-    if (random === undefined) return crypto.generateKeyPairSync(type as 'x25519').privateKey;
+  const makeKeys = (): { readonly privateKey: KeyObject; readonly publicKey: KeyObject } => {
+    if (random === undefined) return crypto.generateKeyPairSync(type as 'x25519');
     const der = concat(pkcs8, random(bytes));
-    const key = crypto.createPrivateKey({ key: Buffer.from(der.buffer), format: 'der', type: 'pkcs8' });
+    const privateKey = crypto.createPrivateKey({ key: Buffer.from(der.buffer), format: 'der', type: 'pkcs8' });
     wipe(der);
-    return key;
+    return { privateKey, publicKey: crypto.createPublicKey(privateKey) };
   };
   return symmetric(method, () => {
-    const privateKey = makeKey();
-    const { x } = crypto.createPublicKey(privateKey).export({ format: 'jwk' });
+    const { privateKey, publicKey: own } = makeKeys();
+    const { x } = own.export({ format: 'jwk' });
     return {
       publicValue: Uint8Array.from(Buffer.from(x!, 'base64url')),
       derive(peer) {

@@ -1,7 +1,7 @@
 /** The `node` provider, and the default: node:crypto over OpenSSL. */
 import crypto, { type CipherGCMTypes } from 'node:crypto';
 import { ENCR } from '../../algorithms.ts';
-import { plainBytes } from '../wire/bytes.ts';
+import { concat, plainBytes } from '../wire/bytes.ts';
 import { type CipherPrimitive, makeProvider } from './assemble.ts';
 import { nodeKeyExchanges } from './node-ke.ts';
 import { nodeSignatures } from './node-signatures.ts';
@@ -60,19 +60,36 @@ const CIPHERS: Readonly<Record<number, CipherPrimitive>> = {
   [ENCR.AES_CTR]: plain((keyLength) => `aes-${keyLength * 8}-ctr`),
 };
 
+/** Bytes drawn from OpenSSL at a time, and the most that are handed out of them at a time. */
+const POOL_SIZE = 2048;
+const POOL_SHARE = 64;
+
+/** OpenSSL's generator, asked once for many nonces, SPIs and jitters; what is handed out is not kept. */
+function pooledRandom(): RandomSource {
+  const pool = new Uint8Array(POOL_SIZE);
+  let used = POOL_SIZE;
+  return (length) => {
+    if (length > POOL_SHARE) return plainBytes(crypto.randomBytes(length));
+    if (used + length > POOL_SIZE) {
+      crypto.randomFillSync(pool);
+      used = 0;
+    }
+    const bytes = pool.slice(used, used + length);
+    pool.fill(0, used, used + length);
+    used += length;
+    return bytes;
+  };
+}
+
 /** @param random where private values, nonces and IVs come from; OpenSSL's generator by default */
 export function createNodeProvider(random?: RandomSource): CryptoProvider {
   return makeProvider({
     name: 'node',
-    random: random ?? ((length) => plainBytes(crypto.randomBytes(length))),
+    random: random ?? pooledRandom(),
     keyExchanges: nodeKeyExchanges(random),
     ciphers: CIPHERS,
     signatures: nodeSignatures,
-    hash(name, parts) {
-      const state = crypto.createHash(name);
-      for (const part of parts) state.update(part);
-      return plainBytes(state.digest());
-    },
+    hash: (name, parts) => plainBytes(crypto.hash(name, parts.length === 1 ? parts[0]! : concat(...parts), 'buffer')),
     hmac(name, key, parts) {
       const state = crypto.createHmac(name, key);
       for (const part of parts) state.update(part);

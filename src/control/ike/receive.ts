@@ -10,7 +10,7 @@
 import type { IkeDatagram } from '../../contract.ts';
 import { EspalierError } from '../../errors.ts';
 import { WireError } from '../wire/error.ts';
-import { type ParsedHeader, parseHeader, readHeader, spiText } from '../wire/header.ts';
+import { type ParsedHeader, readHeader, spiText } from '../wire/header.ts';
 import { EXCHANGE, exchangeName, NOTIFY } from '../wire/iana.ts';
 import { buildMessage, type ParsedMessage, parseMessage, parseOpened } from '../wire/message.ts';
 import { notification } from '../wire/payloads/notify.ts';
@@ -57,10 +57,8 @@ function drop(cx: Context, datagram: IkeDatagram, reason: string): void {
 }
 
 export function receive(cx: Context, datagram: IkeDatagram): void {
-  let header: ParsedHeader;
   let message: ParsedMessage;
   try {
-    header = parseHeader(datagram.data);
     message = parseMessage(datagram.data);
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
@@ -68,7 +66,7 @@ export function receive(cx: Context, datagram: IkeDatagram): void {
     if (error.notify !== undefined) answerUnreadable(cx, datagram, error);
     return;
   }
-  if (header.exchange === EXCHANGE.IKE_SA_INIT) receiveInit(cx, datagram, message);
+  if (message.header.exchange === EXCHANGE.IKE_SA_INIT) receiveInit(cx, datagram, message);
   else receiveProtected(cx, datagram, message);
 }
 

@@ -43,8 +43,8 @@ export function keepUp(cx: Context, sa: IkeSa): void {
   sa.rekeyAt = cx.now + jittered(cx, rekeyTime, randTime);
   cx.setTimer(sa, 'rekey', sa.rekeyAt, () => rekeyNow(cx, sa));
   if (overTime === 0) return;
-  const over = because('ERR_OVERTIME', 'its lifetime is over and no rekeying succeeded');
   cx.setTimer(sa, 'overtime', cx.now + (rekeyTime + overTime) * 1000, () => {
+    const over = because('ERR_OVERTIME', 'its lifetime is over and no rekeying succeeded');
     if (isUsable(sa.state)) cx.operations.deleteIke(sa, 'expired', over.message);
     else destroy(cx, sa, 'expired', over);
   });

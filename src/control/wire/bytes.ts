@@ -7,12 +7,10 @@ export class Reader {
   offset = 0;
   /** What is being read, for messages: `KE payload`. */
   readonly what: string;
-  private readonly view: DataView;
 
   constructor(bytes: Uint8Array, what: string) {
     this.bytes = plainBytes(bytes);
     this.what = what;
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   get remaining(): number {
@@ -20,19 +18,20 @@ export class Reader {
   }
 
   u8(): number {
-    return this.view.getUint8(this.advance(1));
+    return this.bytes[this.advance(1)]!;
   }
 
   u16(): number {
-    return this.view.getUint16(this.advance(2));
+    return readU16(this.bytes, this.advance(2));
   }
 
   u32(): number {
-    return this.view.getUint32(this.advance(4));
+    return readU32(this.bytes, this.advance(4));
   }
 
   u64(): bigint {
-    return this.view.getBigUint64(this.advance(8));
+    const at = this.advance(8);
+    return (BigInt(readU32(this.bytes, at)) << 32n) | BigInt(readU32(this.bytes, at + 4));
   }
 
   /** @returns a copy of the next `length` bytes, so that a repr never pins or aliases a receive buffer */
@@ -75,35 +74,37 @@ export class Reader {
 export const plainBytes = (bytes: Uint8Array): Uint8Array =>
   Buffer.isBuffer(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : bytes;
 
+// A DataView would make the engine take even the smallest array out of its own heap.
+const readU16 = (bytes: Uint8Array, at: number): number => (bytes[at]! << 8) | bytes[at + 1]!;
+
+const readU32 = (bytes: Uint8Array, at: number): number => ((readU16(bytes, at) << 16) | readU16(bytes, at + 2)) >>> 0;
+
 /** Writes into a buffer of exactly the length that was computed for it. */
 export class Writer {
   readonly bytes: Uint8Array;
   offset = 0;
-  private readonly view: DataView;
 
   constructor(length: number) {
     this.bytes = new Uint8Array(length);
-    this.view = new DataView(this.bytes.buffer);
   }
 
   u8(value: number): void {
-    this.view.setUint8(this.offset, value);
-    this.offset += 1;
+    this.bytes[this.advance(1)] = value;
   }
 
   u16(value: number): void {
-    this.view.setUint16(this.offset, value);
-    this.offset += 2;
+    this.u8(value >>> 8);
+    this.u8(value);
   }
 
   u32(value: number): void {
-    this.view.setUint32(this.offset, value);
-    this.offset += 4;
+    this.u16(value >>> 16);
+    this.u16(value);
   }
 
   u64(value: bigint): void {
-    this.view.setBigUint64(this.offset, value);
-    this.offset += 8;
+    this.u32(Number(value >> 32n));
+    this.u32(Number(value & 0xffff_ffffn));
   }
 
   put(bytes: Uint8Array): void {
@@ -112,20 +113,34 @@ export class Writer {
   }
 
   zeros(length: number): void {
+    this.advance(length);
+  }
+
+  /** @throws RangeError beyond the end: the length was not computed right */
+  private advance(length: number): number {
+    const at = this.offset;
     this.offset += length;
+    if (this.offset > this.bytes.length) throw new RangeError('more was written than there is room for');
+    return at;
   }
 }
 
 /** @returns all parts in one new array */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Writer(parts.reduce((sum, part) => sum + part.length, 0));
-  for (const part of parts) out.put(part);
-  return out.bytes;
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const out = new Uint8Array(length);
+  let offset = 0;
+  for (const part of parts) {
+    out.set(part, offset);
+    offset += part.length;
+  }
+  return out;
 }
 
 /** @returns whether both hold the same bytes; not for secrets (see `crypto/secret.ts`) */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+  return Buffer.compare(a, b) === 0;
 }
 
 /** @returns lower-case hexadecimal */

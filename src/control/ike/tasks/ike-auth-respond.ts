@@ -115,7 +115,7 @@ function prove(cx: Context, sa: IkeSa, payloads: readonly Payload[], mixed: IkeK
 function establish(cx: Context, sa: IkeSa, payloads: readonly Payload[], proof: readonly Payload[]): Answer {
   const { connection } = sa;
   const { nonceI, nonceR } = sa.handshake!;
-  const rivals = findRivals(cx, sa);
+  const rivals = connection.unique === 'never' ? [] : findRivals(cx, sa);
   if (connection.unique === 'keep' && rivals.length > 0) {
     throw refuse(`"${sa.remoteId!.text}" has an IKE SA already, and unique is "keep"`);
   }

@@ -122,7 +122,7 @@ function choose(
   }
   // The others stay in the race only if they allow the same choice: nobody gets weaker keys than configured.
   const connections = candidates.filter((connection, index) => {
-    if (index < at) return false;
+    if (index <= at) return index === at;
     const answered = [{ ...selection.proposal }];
     return 'proposal' in selectProposal(connection.proposals, answered, { preferKe });
   });
