@@ -72,10 +72,13 @@ export function joinsKeys(encr: u32): bool {
   return isGcm(encr) || encr == ENCR_NULL_AUTH_AES_GMAC;
 }
 
-/** Does the cipher profit from a list sorted by length? Those do whose lanes wait for each other. */
+/**
+ * Does the cipher profit from a list sorted by length? Those do whose lanes wait for each other, and
+ * ChaCha20-Poly1305, which authenticates a packet while it encrypts the next one.
+ */
 @inline
 export function wantsOrder(encr: u32): bool {
-  return encr == ENCR_AES_CBC || isCcm(encr);
+  return encr == ENCR_AES_CBC || encr == ENCR_CHACHA20_POLY1305 || isCcm(encr);
 }
 
 /** Can the cipher process this packet at all? */

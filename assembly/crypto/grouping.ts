@@ -110,6 +110,7 @@ function findSlot(slots: usize, token: u32): usize {
 
 /** Sorts `count` packets of LIST by payload length, short ones first; stable. */
 export function orderByLength(list: usize, count: i32, scratch: usize): void {
+  if (isOrdered(list, count)) return;
   if (count <= 24) insertionSort(list, count);
   else bucketSort(list, count, scratch + SPARE, scratch + SLOTS);
 }
@@ -117,6 +118,17 @@ export function orderByLength(list: usize, count: i32, scratch: usize): void {
 @inline
 function lengthAt(entry: usize): u32 {
   return load<u32>(load<u32>(entry), PACKET_LENGTH);
+}
+
+/** Mostly all are equally long. */
+function isOrdered(list: usize, count: i32): bool {
+  let longest: u32 = 0;
+  for (const end = list + (count << 2); list < end; list += 4) {
+    const length = lengthAt(list);
+    if (length < longest) return false;
+    longest = length;
+  }
+  return true;
 }
 
 function insertionSort(list: usize, count: i32): void {
