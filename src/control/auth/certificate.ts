@@ -12,6 +12,7 @@ import { readAll, readOnly, readTlv, TAG, type Tlv } from './der.ts';
 import { dnText, isDn } from './dn.ts';
 import { type Extensions, parseExtensions } from './extensions.ts';
 import { fromBytes } from './identity.ts';
+import { recall } from './trusted.ts';
 
 export interface Certificate {
   readonly der: Uint8Array;
@@ -43,7 +44,7 @@ const parsed = new WeakMap<Uint8Array, Certificate>();
 
 /** @throws EspalierError `ERR_CERTIFICATE` or `ERR_DER` */
 export function parseCertificate(bytes: Uint8Array): Certificate {
-  const known = parsed.get(bytes);
+  const known = parsed.get(bytes) ?? recall(bytes);
   if (known !== undefined) return known;
   const certificate = parse(bytes);
   parsed.set(bytes, certificate);

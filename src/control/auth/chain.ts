@@ -11,6 +11,7 @@ import { dnText } from './dn.ts';
 import { KEY_USAGE } from './extensions.ts';
 import { constraintProblem } from './name-constraints.ts';
 import { algorithmOf, keyProblem, verify } from './signature.ts';
+import { remember, signedBy } from './trusted.ts';
 
 /** Certificates in a path, the peer's and the anchor included. */
 const MAX_DEPTH = 8;
@@ -51,7 +52,9 @@ export function buildPath(leaf: Certificate, intermediates: readonly Certificate
     depth: 0,
   };
   const path = extend([leaf], search);
-  return path === undefined ? { problem: search.problem } : { path };
+  if (path === undefined) return { problem: search.problem };
+  remember(path);
+  return { path };
 }
 
 /** Depth first: every certificate whose subject is the last one's issuer, anchors first. */
@@ -92,7 +95,9 @@ function linkProblem(subject: Certificate, issuer: Certificate, search: Search):
     return `certificate "${subject.text}" is signed with an algorithm we do not take, such as SHA-1`;
   const weakness = keyProblem(issuer.publicKey);
   if (weakness !== undefined) return `certificate "${issuer.text}" ${weakness}`;
-  if (verify(search.trust.signatures, algorithm, issuer.publicKey, subject.tbs, subject.signature)) return undefined;
+  const { signatures } = search.trust;
+  const isSigned = () => verify(signatures, algorithm, issuer.publicKey, subject.tbs, subject.signature);
+  if (signedBy(subject, issuer, signatures, isSigned)) return undefined;
   return `certificate "${subject.text}" has a signature that "${issuer.text}" did not make`;
 }
 
