@@ -1,5 +1,4 @@
 /** Writes addresses and SELECTORs of the contract into shared memory (assembly/layout/records.ts). */
-import ipaddr from 'ipaddr.js';
 import {
   SELECTOR_FAMILY,
   SELECTOR_LOCAL_FROM,
@@ -13,21 +12,19 @@ import {
 } from '../../assembly/layout/records.ts';
 import type { AddressRange, SelectorSide, TrafficSelector } from '../contract.ts';
 import { EspalierError } from '../errors.ts';
+import { addressText, parseAddress } from '../ip-address.ts';
 import type { KernelMemory } from './backends/backend.ts';
+
+export { addressText };
 
 /**
  * @returns the 4 or 16 bytes of an address
  * @throws EspalierError `ERR_ADDRESS`
  */
 export function addressBytes(address: string): Uint8Array {
-  if (!ipaddr.isValid(address)) throw new EspalierError('ERR_ADDRESS', `'${address}' is not an IP address`);
-  return Uint8Array.from(ipaddr.parse(address).toByteArray());
-}
-
-/** @returns the canonical text of 4 or 16 bytes */
-export function addressText(bytes: Uint8Array): string {
-  const address = ipaddr.fromByteArray([...bytes]);
-  return address.kind() === 'ipv6' ? (address as ipaddr.IPv6).toRFC5952String() : address.toString();
+  const bytes = parseAddress(address);
+  if (bytes === undefined) throw new EspalierError('ERR_ADDRESS', `'${address}' is not an IP address`);
+  return bytes;
 }
 
 /** Writes one SELECTOR, SELECTOR_SIZE bytes, at `at`. */
@@ -62,17 +59,19 @@ function writeRange(memory: KernelMemory, from: number, to: number, range: Addre
 
 /** Two u64 in host order, high half first; IPv4 in the low 32 bits of the second. */
 function writeAddress({ words }: KernelMemory, at: number, address: Uint8Array): void {
-  const view = new DataView(address.buffer, address.byteOffset, address.length);
   const word = at >>> 2;
   if (address.length === 4) {
-    words[word + 2] = view.getUint32(0);
+    words[word + 2] = bigEndian(address, 0);
     return;
   }
-  words[word + 1] = view.getUint32(0);
-  words[word] = view.getUint32(4);
-  words[word + 3] = view.getUint32(8);
-  words[word + 2] = view.getUint32(12);
+  words[word + 1] = bigEndian(address, 0);
+  words[word] = bigEndian(address, 4);
+  words[word + 3] = bigEndian(address, 8);
+  words[word + 2] = bigEndian(address, 12);
 }
+
+const bigEndian = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 
 function writePorts({ words }: KernelMemory, at: number, { from, to }: SelectorSide['ports']): void {
   words[at >>> 2] = (from | (to << 16)) >>> 0;

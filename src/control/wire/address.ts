@@ -1,9 +1,9 @@
-/**
- * IP addresses, ranges and selectors: text in canonical form ↔ bytes in network order.
- */
-import ipaddr from 'ipaddr.js';
+/** IP addresses and ranges as configuration and messages name them. */
 import type { AddressRange } from '../../contract.ts';
 import { EspalierError } from '../../errors.ts';
+import { addressText, parseAddress } from '../../ip-address.ts';
+
+export { addressText };
 
 const badAddress = (text: string, why: string): EspalierError =>
   new EspalierError('ERR_ADDRESS', `"${text}" ${why}; write e.g. 192.0.2.1, 10.1.0.0/16 or 2001:db8::/64`);
@@ -13,53 +13,16 @@ const badAddress = (text: string, why: string): EspalierError =>
  * @throws EspalierError `ERR_ADDRESS` for anything but dotted-quad IPv4 or IPv6 without a zone
  */
 export function addressBytes(text: string): Uint8Array {
-  const plain = dottedQuad(text);
-  if (plain !== undefined) return plain;
-  if (!isAddress(text)) throw badAddress(text, 'is not an IP address');
-  return Uint8Array.from(ipaddr.parse(text).toByteArray());
+  const bytes = parseAddress(text);
+  if (bytes === undefined) throw badAddress(text, 'is not an IP address');
+  return bytes;
 }
-
-const ZERO = 48;
-const DOT = 46;
-
-/** The most frequent case by far, and every message has some. @returns undefined for anything else */
-function dottedQuad(text: string): Uint8Array | undefined {
-  if (text.length > 15) return undefined;
-  const out = new Uint8Array(4);
-  let [at, value, digits] = [0, 0, 0];
-  for (let index = 0; index < text.length; index++) {
-    const code = text.charCodeAt(index);
-    if (code === DOT) {
-      if (digits === 0 || at === 3) return undefined;
-      out[at++] = value;
-      value = digits = 0;
-      continue;
-    }
-    // A leading zero would be octal to some.
-    if (code < ZERO || code > ZERO + 9 || (digits > 0 && value === 0)) return undefined;
-    value = value * 10 + code - ZERO;
-    digits++;
-    if (value > 255) return undefined;
-  }
-  if (digits === 0 || at !== 3) return undefined;
-  out[3] = value;
-  return out;
-}
-
-/** @param bytes 4 or 16 of them @returns `192.0.2.1` or RFC 5952's `2001:db8::1` */
-export const addressText = (bytes: Uint8Array): string =>
-  bytes.length === 4
-    ? `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`
-    : ipaddr.fromByteArray(Array.from(bytes)).toString();
 
 /** @returns the address as this project compares it: RFC 5952, lower case */
 export const canonicalAddress = (text: string): string => addressText(addressBytes(text));
 
 /** @returns whether `text` is one IP address, as `addressBytes` takes it */
-export function isAddress(text: string): boolean {
-  if (dottedQuad(text) !== undefined) return true;
-  return text.includes(':') && !text.includes('%') && ipaddr.IPv6.isValid(text);
-}
+export const isAddress = (text: string): boolean => parseAddress(text) !== undefined;
 
 /** @returns below 0, 0 or above 0, as `Array.sort` wants it; IPv4 comes before IPv6 */
 export function compareAddresses(a: Uint8Array, b: Uint8Array): number {
