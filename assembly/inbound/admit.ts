@@ -8,8 +8,9 @@ import { countDrop } from "../arena";
 import { POLICY_UNKNOWN } from "../classifier";
 import { InFragment, XfrmInPolBlock, XfrmInStateMismatch } from "../drops";
 import { trackFragment } from "../ip/fragment";
+import { isDeliveryError, parseQuoted } from "../ip/icmp";
 import { Ip, parseIp } from "../ip/packet";
-import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP } from "../ip/protocols";
+import { IPPROTO_TCP } from "../ip/protocols";
 import { POLICY_ACTION, POLICY_ACTION_DISCARD, SA_SELECTOR_COUNT, SA_SELECTORS } from "../layout/records";
 import { matchesAny } from "../selector";
 import { isCurrent, lookUpPolicy } from "../spd";
@@ -50,25 +51,9 @@ function judge(arena: usize, selectors: usize, count: u32): u32 {
  * that the SA's selectors would let out, and came from where the error goes (RFC 4301 §6.2).
  */
 function isErrorAbout(selectors: usize, count: u32): bool {
-  const header = ICMP_HEADER + Ip.header;
-  if (Ip.fragment || Ip.length < header || !isIcmpError()) return false;
+  if (Ip.fragment || !isDeliveryError()) return false;
   const at = Ip.at;
   const length = Ip.length;
-  const high = Ip.destinationHigh;
-  const low = Ip.destinationLow;
-  const quoted = length - header;
-  // The quotation is cut short: its own length counts, but what is looked at must be there.
-  let about = parseIp(at + header, 65535) && Ip.header + 4 <= quoted;
-  about = about && Ip.sourceHigh == high && Ip.sourceLow == low && matchesAny(selectors, count, false);
+  const about = parseQuoted() && matchesAny(selectors, count, false);
   return parseIp(at, length) && about;
-}
-
-const ICMP_HEADER: u32 = 8;
-
-/** Unreachable, quench, time exceeded, parameter problem; of ICMPv6 all types below 128. */
-@inline
-function isIcmpError(): bool {
-  const type = Ip.sourcePort >> 8;
-  if (Ip.protocol == IPPROTO_ICMPV6) return Ip.version == 6 && type < 128;
-  return Ip.protocol == IPPROTO_ICMP && Ip.version == 4 && (type == 3 || type == 4 || type == 11 || type == 12);
 }

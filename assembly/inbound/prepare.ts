@@ -17,15 +17,13 @@ import {
   XfrmInStateInvalid,
   XfrmInStateSeqError,
 } from "../drops";
+import { describeAad, ESP_HEADER, ESP_TRAILER } from "../esp";
 import { IPV4_HEADER, IPV6_HEADER } from "../ip/packet";
 import { IPPROTO_AH } from "../ip/protocols";
 import {
-  PACKET_AAD,
-  PACKET_AAD_LENGTH,
   PACKET_FLAG_ESN,
   PACKET_FLAGS,
   PACKET_ICV,
-  PACKET_INLINE,
   PACKET_IV,
   PACKET_KEY,
   PACKET_LENGTH,
@@ -56,7 +54,6 @@ import {
   SOURCE_UDP6,
 } from "../layout/arena";
 import {
-  SA_FLAG_COMBINED,
   SA_FLAG_ESN,
   SA_FLAGS,
   SA_ICV_LENGTH,
@@ -73,10 +70,6 @@ import { NOTE_SA, NOTE_SLOT, PACKET_SEQUENCE, SLOT_RAW } from "./packet";
 import { readSlot, Received } from "./received";
 import { makeIpv6 } from "./transport";
 
-/** SPI and sequence number. */
-const ESP_HEADER: u32 = 8;
-/** Pad length and next header. */
-const ESP_TRAILER: u32 = 2;
 /** RFC 3948 §2.3. */
 const KEEPALIVE: u32 = 0xff;
 
@@ -183,19 +176,7 @@ export function takeEsp(arena: usize, at: usize, length: u32, note: u32): void {
   store<u32>(packet, length - ESP_HEADER - iv - icv, PACKET_LENGTH);
   store<u32>(packet, at + ESP_HEADER, PACKET_IV);
   store<u32>(packet, at + length - icv, PACKET_ICV);
-  store<u32>(packet, at, PACKET_AAD);
-  store<u32>(packet, ESP_HEADER, PACKET_AAD_LENGTH);
-  const flags = load<u32>(sa, SA_FLAGS);
-  if ((flags & SA_FLAG_COMBINED) == 0) {
-    store<u32>(packet, ESP_HEADER + iv, PACKET_AAD_LENGTH);
-  } else if (flags & SA_FLAG_ESN) {
-    // SPI ‖ high half ‖ low half (RFC 4106 §5) is not what is on the wire.
-    store<u32>(packet, load<u32>(at), PACKET_INLINE);
-    store<u32>(packet, bswap<u32>(<u32>(sequence >> 32)), PACKET_INLINE + 4);
-    store<u32>(packet, load<u32>(at, 4), PACKET_INLINE + 8);
-    store<u32>(packet, packet + PACKET_INLINE, PACKET_AAD);
-    store<u32>(packet, 12, PACKET_AAD_LENGTH);
-  }
+  describeAad(packet, at, ESP_HEADER + iv, load<u32>(sa, SA_FLAGS), <u32>(sequence >> 32));
 }
 
 /** @returns the live inbound SA with that SPI (wire), or 0 */

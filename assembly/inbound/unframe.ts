@@ -6,12 +6,11 @@
  */
 import { countDrop } from "../arena";
 import { InDummy, InPaddingError, XfrmInStateModeError } from "../drops";
+import { ESP_TRAILER } from "../esp";
 import { IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_NONE } from "../ip/protocols";
 import { PACKET_LENGTH, PACKET_PAYLOAD } from "../layout";
 import { SA_FLAG_TUNNEL } from "../layout/records";
 import { rebuildTransport } from "./transport";
-
-const ESP_TRAILER: u32 = 2;
 
 /** The inner packet, as `unframeEsp` or `unframeAh` found it. */
 export class Inner {

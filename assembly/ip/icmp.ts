@@ -23,11 +23,21 @@ const LARGEST4: u32 = 576;
 const LARGEST6: u32 = 1280;
 const HOP_LIMIT: u32 = 64;
 
-/** Is it an error: unreachable, quench, redirect, time exceeded, parameter problem; of ICMPv6 a type below 128? */
+const REDIRECT: u32 = 5;
+
+/** Is it an error (RFC 1122 §3.2.2, RFC 4443 §2.1)? */
 export function isIcmpError(): bool {
+  return isDeliveryError() || (Ip.protocol == IPPROTO_ICMP && Ip.version == 4 && Ip.sourcePort >>> 8 == REDIRECT);
+}
+
+/**
+ * Does it tell that a packet did not get to its end: unreachable, quench, time exceeded, parameter problem; of
+ * ICMPv6 a type below 128? A redirect does not, and a peer is not to change this side's routes.
+ */
+export function isDeliveryError(): bool {
   const type = Ip.sourcePort >>> 8;
   if (Ip.protocol == IPPROTO_ICMPV6) return Ip.version == 6 && type < 128;
-  return Ip.protocol == IPPROTO_ICMP && Ip.version == 4 && (type == 3 || type == 4 || type == 5 || type == 11 || type == 12);
+  return Ip.protocol == IPPROTO_ICMP && Ip.version == 4 && (type == 3 || type == 4 || type == 11 || type == 12);
 }
 
 /**

@@ -13,16 +13,14 @@
 import { ahLength, frameAh } from "../ah/seal";
 import { countDrop } from "../arena";
 import { XfrmOutError } from "../drops";
+import { describeAad, ESP_HEADER, ESP_TRAILER } from "../esp";
 import { Ip } from "../ip/packet";
 import { IPPROTO_AH, IPPROTO_ESP, IPPROTO_IPIP, IPPROTO_IPV6 } from "../ip/protocols";
 import { copyBlocks, storeIpv4Checksum } from "../ip/checksum";
 import {
-  PACKET_AAD,
-  PACKET_AAD_LENGTH,
   PACKET_FLAG_ESN,
   PACKET_FLAGS,
   PACKET_ICV,
-  PACKET_INLINE,
   PACKET_IV,
   PACKET_KEY,
   PACKET_LENGTH,
@@ -36,7 +34,6 @@ import { LANE_RAW4, LANE_RAW6, LANE_UDP4, LANE_UDP4_DF } from "../layout/arena";
 import {
   SA_BLOCK_MASK,
   SA_FLAG_AH,
-  SA_FLAG_COMBINED,
   SA_FLAG_COPY_DSCP,
   SA_FLAG_COUNTER_IV,
   SA_FLAG_DF_COPY,
@@ -59,10 +56,6 @@ import {
 } from "../layout/records";
 import { addDatagram, Batch, RUN_ALONE } from "./batch";
 import { storeRandomIv } from "./iv";
-
-const ESP_HEADER: u32 = 8;
-/** Pad length and next header. */
-const ESP_TRAILER: u32 = 2;
 
 /** How the frame at hand is wrapped; the same for all packets cut from it. */
 export class Wrap {
@@ -220,7 +213,10 @@ export function closePacket(end: usize): void {
   store<u32>(packet, <u32>Wrap.esp + ESP_HEADER, PACKET_IV);
   store<u32>(packet, <u32>icv, PACKET_ICV);
   store<u32>(packet, STATUS_PENDING, PACKET_STATUS);
-  storeAssociatedData(packet);
+  const high = <u32>(Wrap.sequence >>> 32);
+  store<u32>(packet, high, PACKET_SEQ_HI);
+  store<u32>(packet, Wrap.flags & SA_FLAG_ESN ? PACKET_FLAG_ESN : 0, PACKET_FLAGS);
+  describeAad(packet, Wrap.esp, Wrap.gap, Wrap.flags, high);
   Wrap.sequence++;
   addDatagram(icv + Wrap.icv, Wrap.sa, Wrap.route, packet);
 }
@@ -253,28 +249,6 @@ function writeTrailer(end: usize, icv: usize): void {
   }
   store<u8>(icv - ESP_TRAILER, padding);
   store<u8>(icv - ESP_TRAILER, Wrap.next, 1);
-}
-
-/** See PACKET_AAD: SPI ‖ (high half ‖) sequence number, or the header in front of the payload. */
-@inline
-function storeAssociatedData(packet: usize): void {
-  const esn = (Wrap.flags & SA_FLAG_ESN) != 0;
-  const high = <u32>(Wrap.sequence >>> 32);
-  store<u32>(packet, high, PACKET_SEQ_HI);
-  store<u32>(packet, esn ? PACKET_FLAG_ESN : 0, PACKET_FLAGS);
-  if (!(Wrap.flags & SA_FLAG_COMBINED)) {
-    store<u32>(packet, <u32>Wrap.esp, PACKET_AAD);
-    store<u32>(packet, Wrap.gap, PACKET_AAD_LENGTH);
-  } else if (esn) {
-    store<u32>(packet, load<u32>(Wrap.esp), PACKET_INLINE);
-    store<u32>(packet, bswap<u32>(high), PACKET_INLINE + 4);
-    store<u32>(packet, load<u32>(Wrap.esp, 4), PACKET_INLINE + 8);
-    store<u32>(packet, <u32>(packet + PACKET_INLINE), PACKET_AAD);
-    store<u32>(packet, 12, PACKET_AAD_LENGTH);
-  } else {
-    store<u32>(packet, <u32>Wrap.esp, PACKET_AAD);
-    store<u32>(packet, 8, PACKET_AAD_LENGTH);
-  }
 }
 
 // ─── Outer headers ────────────────────────────────────────────────────────────────────────────

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ENCR, INTEG } from '../../src/algorithms.ts';
 import type { SaParameters, TrafficSelector } from '../../src/contract.ts';
+import { SA_IN } from './bed.ts';
 import { espPacket } from './esp.ts';
 import { ipPacket, tcpPacket, udpPacket } from './ip.ts';
 import { selector } from './outbound-bed.ts';
@@ -12,19 +13,13 @@ const WEB: TrafficSelector = { ...NETS, protocol: 6, local: { ...NETS.local, por
 const WEB6: TrafficSelector = { ...NETS6, protocol: 6, local: { ...NETS6.local, ports: { from: 80, to: 80 } } };
 
 const SA: SaParameters = {
-  direction: 'in',
-  protocol: 'esp',
-  mode: 'tunnel',
+  ...SA_IN,
   spi: 0x4444,
-  local: { address: '192.0.2.1', port: 4500 },
-  remote: { address: '192.0.2.2', port: 4500 },
-  udpEncapsulation: true,
   suite: { encr: ENCR.CHACHA20_POLY1305, keyBits: 256, integ: INTEG.NONE },
   keys: { encryption: Uint8Array.from({ length: 36 }, (_, i) => i), integrity: new Uint8Array() },
   esn: false,
   replayWindow: 64,
   selectors: [WEB, WEB6],
-  name: 'test',
 };
 
 const V4 = { source: '10.2.0.1', destination: '10.1.0.1' };

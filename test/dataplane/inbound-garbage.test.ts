@@ -3,24 +3,18 @@ import { describe, expect, it } from 'vitest';
 import * as A from '../../assembly/layout/arena.ts';
 import { ENCR, INTEG } from '../../src/algorithms.ts';
 import type { SaParameters } from '../../src/contract.ts';
+import { SA_IN } from './bed.ts';
 import { espPacket, sealEsp } from './esp.ts';
 import { ipPacket, tcpPacket, udpPacket } from './ip.ts';
 import { Receiver } from './receiver.ts';
 
 const SA: SaParameters = {
-  direction: 'in',
-  protocol: 'esp',
-  mode: 'tunnel',
+  ...SA_IN,
   spi: 0x6666,
-  local: { address: '192.0.2.1', port: 4500 },
-  remote: { address: '192.0.2.2', port: 4500 },
-  udpEncapsulation: true,
   suite: { encr: ENCR.AES_GCM_16, keyBits: 256, integ: INTEG.NONE },
   keys: { encryption: new Uint8Array(36).fill(3), integrity: new Uint8Array() },
   esn: false,
   replayWindow: 0,
-  selectors: [],
-  name: 'test',
 };
 const TRANSPORT = { ...SA, spi: 0x6667, mode: 'transport' } as const;
 const AH: SaParameters = {

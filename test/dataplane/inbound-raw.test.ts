@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import * as A from '../../assembly/layout/arena.ts';
-import { ENCR, INTEG, suiteLengths } from '../../src/algorithms.ts';
+import { INTEG, suiteLengths } from '../../src/algorithms.ts';
 import type { SaParameters } from '../../src/contract.ts';
 import { ahPacket } from './ah.ts';
+import { SA_IN } from './bed.ts';
 import { espPacket } from './esp.ts';
 import { ipPacket, tcpPacket, udpPacket } from './ip.ts';
 import { isChecksumRight } from './packets.ts';
@@ -14,19 +15,12 @@ const LOCAL6 = '2001:db8::1';
 const REMOTE6 = '2001:db8::2';
 
 const ESP4: SaParameters = {
-  direction: 'in',
-  protocol: 'esp',
+  ...SA_IN,
   mode: 'transport',
   spi: 0x1111,
-  local: { address: LOCAL4, port: 4500 },
-  remote: { address: REMOTE4, port: 4500 },
   udpEncapsulation: false,
-  suite: { encr: ENCR.AES_GCM_16, keyBits: 128, integ: INTEG.NONE },
   keys: { encryption: Uint8Array.from({ length: 20 }, (_, i) => i * 3), integrity: new Uint8Array() },
-  esn: true,
   replayWindow: 128,
-  selectors: [],
-  name: 'test',
 };
 const ESP6: SaParameters = {
   ...ESP4,

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import * as A from '../../assembly/layout/arena.ts';
 import { ENCR, INTEG } from '../../src/algorithms.ts';
 import type { SaParameters, TrafficSelector } from '../../src/contract.ts';
+import { SA_IN } from './bed.ts';
 import { espPacket } from './esp.ts';
 import { checksum, TCP, type TcpFields, tcpPacket, udpPacket } from './ip.ts';
 import { isChecksumRight } from './packets.ts';
@@ -20,19 +21,11 @@ const NET6: TrafficSelector = {
 };
 
 const GCM: SaParameters = {
-  direction: 'in',
-  protocol: 'esp',
-  mode: 'tunnel',
+  ...SA_IN,
   spi: 0x12345678,
-  local: { address: '192.0.2.1', port: 4500 },
-  remote: { address: '192.0.2.2', port: 4500 },
-  udpEncapsulation: true,
-  suite: { encr: ENCR.AES_GCM_16, keyBits: 128, integ: INTEG.NONE },
   keys: { encryption: Uint8Array.from({ length: 20 }, (_, i) => i * 7), integrity: new Uint8Array() },
-  esn: true,
   replayWindow: 64,
   selectors: [NET4, NET6],
-  name: 'test',
 };
 
 const V4 = { source: '10.2.0.1', destination: '10.1.0.1' };

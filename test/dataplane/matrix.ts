@@ -6,8 +6,9 @@ import * as A from '../../assembly/layout/arena.ts';
 import { SA_SEQUENCE } from '../../assembly/layout/records.ts';
 import { type CipherSuite, ENCRYPTION, INTEG, INTEGRITY, suiteLengths, suiteName } from '../../src/algorithms.ts';
 import type { SaParameters } from '../../src/contract.ts';
+import { SA } from './bed.ts';
 import { ipPacket, udpPacket } from './ip.ts';
-import { type Datagram, OutboundBed, SA } from './outbound-bed.ts';
+import { type Datagram, OutboundBed } from './outbound-bed.ts';
 import { finished, frame, pattern, udp } from './packets.ts';
 import { Receiver } from './receiver.ts';
 

@@ -2,15 +2,15 @@
 
 import * as drops from '../../assembly/drops.ts';
 import * as A from '../../assembly/layout/arena.ts';
-import { ENCR, INTEG } from '../../src/algorithms.ts';
 import type { Endpoint, PolicyParameters, SaHandle, SaParameters, TrafficSelector } from '../../src/contract.ts';
 import type { KernelMemory } from '../../src/dataplane/backends/backend.ts';
-import { Heap } from '../../src/dataplane/heap.ts';
-import { compileKernel, createMemory, instantiateKernel, type KernelExports } from '../../src/dataplane/kernel.ts';
-import { arenaAddress, initialiseMemory, type MemoryPlan, planMemory } from '../../src/dataplane/memory.ts';
-import { Sad } from '../../src/dataplane/sad.ts';
+import type { Heap } from '../../src/dataplane/heap.ts';
+import { compileKernel, type KernelExports } from '../../src/dataplane/kernel.ts';
+import { arenaAddress, type MemoryPlan } from '../../src/dataplane/memory.ts';
+import type { Sad } from '../../src/dataplane/sad.ts';
 import { readSockaddr } from '../../src/dataplane/sockaddr.ts';
-import { Spd } from '../../src/dataplane/spd.ts';
+import type { Spd } from '../../src/dataplane/spd.ts';
+import { layOut, SA } from './bed.ts';
 
 export const ANY_PORT = { from: 0, to: 65_535 } as const;
 
@@ -25,22 +25,6 @@ export function selector(local: string, remote: string, more: Partial<TrafficSel
 
 export const ALL4 = '0.0.0.0-255.255.255.255';
 export const ALL6 = '::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff';
-
-export const SA: SaParameters = {
-  direction: 'out',
-  protocol: 'esp',
-  mode: 'tunnel',
-  spi: 0xc0ffee01,
-  local: { address: '192.0.2.1', port: 4500 },
-  remote: { address: '192.0.2.2', port: 4500 },
-  udpEncapsulation: true,
-  suite: { encr: ENCR.AES_GCM_16, keyBits: 128, integ: INTEG.NONE },
-  keys: { encryption: Uint8Array.from({ length: 20 }, (_, i) => i + 1), integrity: new Uint8Array() },
-  esn: true,
-  replayWindow: 1024,
-  selectors: [],
-  name: 'test',
-};
 
 export const LOCAL6: Endpoint = { address: '2001:db8::1', port: 4500 };
 export const REMOTE6: Endpoint = { address: '2001:db8::2', port: 4500 };
@@ -78,18 +62,16 @@ export class OutboundBed {
   readonly #view: DataView;
 
   private constructor(module: WebAssembly.Module, policies: number) {
-    this.plan = planMemory({ workers: 1, securityAssociations: 64, policies });
-    this.memory = createMemory(this.plan.size);
-    initialiseMemory(this.memory, this.plan);
-    this.kernel = instantiateKernel(module, this.memory);
-    this.heap = new Heap(this.memory, this.plan.heapBase, this.plan.heapSize);
-    this.arena = arenaAddress(this.plan, 0);
-    this.#view = new DataView(this.memory.memory.buffer);
-    this.kernel.initialiseCrypto(this.arena + A.ARENA_CRYPTO);
-    this.kernel.initialiseArena(this.arena);
-    const { memory, kernel, plan, heap } = this;
-    this.sad = new Sad({ memory, kernel, plan, heap });
-    this.spd = new Spd({ memory, kernel, plan, heap, saAddress: (sa) => this.sad.address(sa) });
+    const { plan, memory, kernel, heap, sad, spd } = layOut(module, { policies });
+    this.plan = plan;
+    this.memory = memory;
+    this.kernel = kernel;
+    this.heap = heap;
+    this.sad = sad;
+    this.spd = spd;
+    this.arena = arenaAddress(plan, 0);
+    this.#view = new DataView(memory.memory.buffer);
+    kernel.initialiseArena(this.arena);
     this.capabilities = A.CAPABILITY_UDP_SEGMENT;
     this.now = 1_700_000_000_000;
   }

@@ -3,8 +3,9 @@ import * as A from '../../assembly/layout/arena.ts';
 import { INTEG } from '../../src/algorithms.ts';
 import type { SaParameters } from '../../src/contract.ts';
 import { ahPacket } from './ah.ts';
+import { SA } from './bed.ts';
 import { openEsp } from './esp.ts';
-import { ALL4, ALL6, LOCAL6, OutboundBed, REMOTE6, SA, selector } from './outbound-bed.ts';
+import { ALL4, ALL6, LOCAL6, OutboundBed, REMOTE6, selector } from './outbound-bed.ts';
 import { frame, ip, isChecksumRight, parse, pattern, tcp, udp, unfinished } from './packets.ts';
 
 const V6 = { source: '2001:db8:1::1', destination: '2001:db8:2::1' };

@@ -2,8 +2,9 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import * as A from '../../assembly/layout/arena.ts';
 import * as R from '../../assembly/layout/records.ts';
 import type { SaParameters } from '../../src/contract.ts';
+import { SA } from './bed.ts';
 import { openEsp } from './esp.ts';
-import { LOCAL6, OutboundBed, REMOTE6, SA } from './outbound-bed.ts';
+import { LOCAL6, OutboundBed, REMOTE6 } from './outbound-bed.ts';
 import { finished, frame, ip, isChecksumRight, parse, pattern, tcp, udp, unfinished } from './packets.ts';
 
 const V6 = { source: '2001:db8:1::1', destination: '2001:db8:2::1' };

@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as A from '../../assembly/layout/arena.ts';
 import type { SaParameters } from '../../src/contract.ts';
+import { SA } from './bed.ts';
 import { openEsp } from './esp.ts';
-import { ALL4, ALL6, type Datagram, OutboundBed, SA, selector } from './outbound-bed.ts';
+import { ALL4, ALL6, type Datagram, OutboundBed, selector } from './outbound-bed.ts';
 import { finished, ip, parse, pattern, tcp, udp, unfinished } from './packets.ts';
 
 interface Frame {

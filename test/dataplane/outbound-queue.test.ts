@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import * as A from '../../assembly/layout/arena.ts';
 import type { PolicyHandle } from '../../src/contract.ts';
+import { SA } from './bed.ts';
 import { openEsp } from './esp.ts';
-import { ALL4, OutboundBed, SA, selector } from './outbound-bed.ts';
+import { ALL4, OutboundBed, selector } from './outbound-bed.ts';
 import { frame, ip, pattern, udp } from './packets.ts';
 
 const START = 1_700_000_000_000;

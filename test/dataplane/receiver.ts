@@ -5,16 +5,16 @@
 
 import * as drops from '../../assembly/drops.ts';
 import * as A from '../../assembly/layout/arena.ts';
-import { CRYPTO_SCRATCH_SIZE } from '../../assembly/layout.ts';
 import type { Endpoint, SaHandle, SaParameters } from '../../src/contract.ts';
 import type { KernelMemory } from '../../src/dataplane/backends/backend.ts';
-import { Heap } from '../../src/dataplane/heap.ts';
-import { compileKernel, createMemory, instantiateKernel, type KernelExports } from '../../src/dataplane/kernel.ts';
-import { arenaAddress, initialiseMemory, type MemoryPlan, planMemory } from '../../src/dataplane/memory.ts';
-import { Sad } from '../../src/dataplane/sad.ts';
+import type { Heap } from '../../src/dataplane/heap.ts';
+import { compileKernel, type KernelExports } from '../../src/dataplane/kernel.ts';
+import { arenaAddress, type MemoryPlan } from '../../src/dataplane/memory.ts';
+import type { Sad } from '../../src/dataplane/sad.ts';
 import { addressBytes } from '../../src/dataplane/selector.ts';
 import { readSockaddr, writeSockaddr } from '../../src/dataplane/sockaddr.ts';
-import { Spd } from '../../src/dataplane/spd.ts';
+import type { Spd } from '../../src/dataplane/spd.ts';
+import { layOut } from './bed.ts';
 
 /** What recvmmsg finds in one slot. */
 export interface Datagram {
@@ -59,17 +59,16 @@ export class Receiver {
 
   private constructor(module: WebAssembly.Module, securityAssociations: number, workers: number) {
     this.module = module;
-    this.plan = planMemory({ workers, securityAssociations, policies: 64 });
-    this.memory = createMemory(this.plan.size);
-    this.#longs = new BigUint64Array(this.memory.memory.buffer);
-    initialiseMemory(this.memory, this.plan);
-    this.kernel = instantiateKernel(module, this.memory);
-    this.heap = new Heap(this.memory, this.plan.heapBase, this.plan.heapSize);
-    this.kernel.initialiseCrypto(this.heap.allocate(CRYPTO_SCRATCH_SIZE));
-    this.sad = new Sad({ memory: this.memory, kernel: this.kernel, plan: this.plan, heap: this.heap });
-    this.spd = new Spd({ ...this, saAddress: (handle) => this.sad.address(handle) });
-    this.arena = arenaAddress(this.plan, 0);
-    this.kernel.initialiseArena(this.arena);
+    const { plan, memory, kernel, heap, sad, spd } = layOut(module, { workers, securityAssociations });
+    this.plan = plan;
+    this.memory = memory;
+    this.kernel = kernel;
+    this.heap = heap;
+    this.sad = sad;
+    this.spd = spd;
+    this.#longs = new BigUint64Array(memory.memory.buffer);
+    this.arena = arenaAddress(plan, 0);
+    kernel.initialiseArena(this.arena);
     this.capabilities = ALL_CAPABILITIES;
     this.now = 1_700_000_000_000;
   }

@@ -4,27 +4,19 @@ import { describe, expect, it } from 'vitest';
 import * as A from '../../assembly/layout/arena.ts';
 import { SA_SEQUENCE } from '../../assembly/layout/records.ts';
 import { CRYPTO_SCRATCH_SIZE } from '../../assembly/layout.ts';
-import { ENCR, INTEG } from '../../src/algorithms.ts';
 import type { SaParameters } from '../../src/contract.ts';
 import { arenaAddress } from '../../src/dataplane/memory.ts';
+import { SA_IN } from './bed.ts';
 import { espPacket } from './esp.ts';
 import { udpPacket } from './ip.ts';
 import { Receiver } from './receiver.ts';
 
 const SA: SaParameters = {
-  direction: 'in',
-  protocol: 'esp',
-  mode: 'tunnel',
+  ...SA_IN,
   spi: 0x7777,
-  local: { address: '192.0.2.1', port: 4500 },
-  remote: { address: '192.0.2.2', port: 4500 },
-  udpEncapsulation: true,
-  suite: { encr: ENCR.AES_GCM_16, keyBits: 128, integ: INTEG.NONE },
   keys: { encryption: new Uint8Array(20).fill(9), integrity: new Uint8Array() },
   esn: false,
   replayWindow: 64,
-  selectors: [],
-  name: 'test',
 };
 const INNER = udpPacket({
   source: '10.2.0.1',

@@ -1,27 +1,17 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ARENA_EPOCH } from '../../assembly/layout/arena.ts';
 import * as R from '../../assembly/layout/records.ts';
-import { CRYPTO_SCRATCH_SIZE, KEY_KEY, KEY_SALT } from '../../assembly/layout.ts';
+import { KEY_KEY, KEY_SALT } from '../../assembly/layout.ts';
 import { ENCR, INTEG } from '../../src/algorithms.ts';
 import type { SaParameters } from '../../src/contract.ts';
-import { Heap } from '../../src/dataplane/heap.ts';
-import { compileKernel, createMemory, instantiateKernel, type KernelExports } from '../../src/dataplane/kernel.ts';
-import { arenaAddress, initialiseMemory, planMemory } from '../../src/dataplane/memory.ts';
-import { Sad } from '../../src/dataplane/sad.ts';
+import { compileKernel } from '../../src/dataplane/kernel.ts';
+import { arenaAddress } from '../../src/dataplane/memory.ts';
 import { readSockaddr } from '../../src/dataplane/sockaddr.ts';
+import { layOut, SA_IN } from './bed.ts';
 
 const SA: SaParameters = {
-  direction: 'in',
-  protocol: 'esp',
-  mode: 'tunnel',
+  ...SA_IN,
   spi: 0x1000,
-  local: { address: '192.0.2.1', port: 4500 },
-  remote: { address: '192.0.2.2', port: 4500 },
-  udpEncapsulation: true,
-  suite: { encr: ENCR.AES_GCM_16, keyBits: 128, integ: INTEG.NONE },
-  keys: { encryption: Uint8Array.from({ length: 20 }, (_, i) => i + 1), integrity: new Uint8Array() },
-  esn: true,
-  replayWindow: 1024,
   selectors: [
     {
       protocol: 0,
@@ -29,7 +19,6 @@ const SA: SaParameters = {
       remote: { addresses: { from: '10.2.0.0', to: '10.2.255.255' }, ports: { from: 0, to: 65535 } },
     },
   ],
-  name: 'test',
 };
 
 let module: WebAssembly.Module;
@@ -38,16 +27,11 @@ beforeAll(async () => {
 });
 
 function makeSad(securityAssociations: number) {
-  const plan = planMemory({ workers: 2, securityAssociations, policies: 16 });
-  const memory = createMemory(plan.size);
-  initialiseMemory(memory, plan);
-  const kernel: KernelExports = instantiateKernel(module, memory);
-  const heap = new Heap(memory, plan.heapBase, plan.heapSize);
-  kernel.initialiseCrypto(heap.allocate(CRYPTO_SCRATCH_SIZE));
   const forgotten: number[] = [];
-  const sad = new Sad({ memory, kernel, plan, heap, forget: (key) => forgotten.push(key) });
-  const word = (address: number) => memory.words[address >>> 2]!;
-  return { plan, memory, heap, sad, word, forgotten };
+  const forget = (key: number) => forgotten.push(key);
+  const laid = layOut(module, { workers: 2, securityAssociations, policies: 16 }, { forget });
+  const word = (address: number) => laid.memory.words[address >>> 2]!;
+  return { ...laid, word, forgotten };
 }
 
 const raised = (code: string) => expect.objectContaining({ code });

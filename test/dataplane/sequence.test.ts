@@ -2,12 +2,10 @@ import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import * as A from '../../assembly/layout/arena.ts';
 import * as K from '../../assembly/layout.ts';
-import { Heap } from '../../src/dataplane/heap.ts';
-import { compileKernel, createMemory, instantiateKernel } from '../../src/dataplane/kernel.ts';
-import { arenaAddress, initialiseMemory, planMemory } from '../../src/dataplane/memory.ts';
-import { Sad } from '../../src/dataplane/sad.ts';
-import { Spd } from '../../src/dataplane/spd.ts';
-import { ALL4, SA, selector } from './outbound-bed.ts';
+import { compileKernel } from '../../src/dataplane/kernel.ts';
+import { arenaAddress } from '../../src/dataplane/memory.ts';
+import { layOut, SA } from './bed.ts';
+import { ALL4, selector } from './outbound-bed.ts';
 import { ip, pattern, tcp, unfinished } from './packets.ts';
 
 const PACKETS = 10_000_000;
@@ -43,14 +41,7 @@ const PREPARER = `
 describe('several workers on one SA', () => {
   it(`never use a sequence number twice in ${PACKETS} packets, and leave no gap`, async () => {
     const { module } = await compileKernel();
-    const plan = planMemory({ workers: WORKERS, securityAssociations: 4, policies: 4 });
-    const memory = createMemory(plan.size);
-    initialiseMemory(memory, plan);
-    const kernel = instantiateKernel(module, memory);
-    const heap = new Heap(memory, plan.heapBase, plan.heapSize);
-    kernel.initialiseCrypto(heap.allocate(K.CRYPTO_SCRATCH_SIZE));
-    const sad = new Sad({ memory, kernel, plan, heap });
-    const spd = new Spd({ memory, kernel, plan, heap, saAddress: (sa) => sad.address(sa) });
+    const { plan, memory, sad, spd } = layOut(module, { workers: WORKERS });
     const sa = sad.install({ ...SA, esn: false });
     spd.install({ direction: 'out', priority: 1, action: 'protect', sa, selector: selector(ALL4, ALL4), name: 'all' });
     const read = unfinished(ip(tcp(pattern(65_000)), { protocol: 6 }), 20, 16, { gsoType: 1, gsoSize: 8 });

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import * as R from '../../assembly/layout/records.ts';
 import type { PolicyHandle, PolicyParameters, TrafficSelector } from '../../src/contract.ts';
-import { ALL4, ALL6, ANY_PORT, OutboundBed, SA, selector } from './outbound-bed.ts';
+import { SA } from './bed.ts';
+import { ALL4, ALL6, ANY_PORT, OutboundBed, selector } from './outbound-bed.ts';
 import { frame, ip, pattern, tcp, udp } from './packets.ts';
 
 let bed: OutboundBed;
