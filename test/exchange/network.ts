@@ -4,7 +4,7 @@ import { configFromObject } from '../../src/control/config/load.ts';
 import type { Config } from '../../src/control/config/model.ts';
 import type { ConfigInput } from '../../src/control/config/schema.ts';
 import { createProvider } from '../../src/control/crypto/index.ts';
-import type { CryptoProviderName, RandomSource } from '../../src/control/crypto/provider.ts';
+import type { CryptoProvider, CryptoProviderName, RandomSource } from '../../src/control/crypto/provider.ts';
 import { IkeCore } from '../../src/control/ike/core.ts';
 import type { Effect, IkeEvent, Input, KeyExport, PolicyKey, SaKey } from '../../src/control/ike/effects.ts';
 
@@ -19,13 +19,18 @@ interface Policy {
 export interface NodeOptions {
   /** Makes every key, nonce and SPI come again the same way. */
   readonly random?: RandomSource;
-  readonly crypto?: CryptoProviderName;
+  readonly crypto?: CryptoProviderName | CryptoProvider;
 }
+
+const provider = ({ crypto = 'node', random }: NodeOptions): CryptoProvider =>
+  typeof crypto === 'string' ? createProvider(crypto, random) : crypto;
 
 /** One gateway: a core, and what it has had its data plane do. */
 export class Node {
   readonly core: IkeCore;
   readonly name: string;
+  readonly config: Config;
+  readonly options: NodeOptions;
   readonly events: IkeEvent[] = [];
   /** Keys of every SA, for tests that forge what only the peer could send. */
   readonly keys: KeyExport[] = [];
@@ -42,11 +47,13 @@ export class Node {
 
   constructor(name: string, config: Config, options: NodeOptions = {}) {
     this.name = name;
+    this.config = config;
+    this.options = options;
     this.core = new IkeCore({
       config,
       exportKeys: true,
       environment: {
-        crypto: createProvider(options.crypto ?? 'node', options.random),
+        crypto: provider(options),
         reserveSpi: () => {
           this.reserved.add(++this.lastSpi);
           return this.lastSpi;
@@ -91,8 +98,22 @@ export class Network {
     return node;
   }
 
+  /** Told of every effect once it has taken place. */
+  observe: (node: Node, effect: Effect) => void = () => undefined;
+
   feed(node: Node, input: Input): void {
-    for (const effect of node.core.handle(input, this.now)) this.perform(node, effect);
+    for (const effect of node.core.handle(input, this.now)) {
+      this.perform(node, effect);
+      this.observe(node, effect);
+    }
+  }
+
+  /** A gateway loses all it knew, and begins again at the same addresses. */
+  restart(before: Node): Node {
+    const node = new Node(before.name, before.config, before.options);
+    this.nodes.splice(this.nodes.indexOf(before), 1, node);
+    for (const [address, owner] of this.addresses) if (owner === before) this.addresses.set(address, node);
+    return node;
   }
 
   /** A command; its outcome is in `node.completed` once it is over. */
@@ -255,6 +276,8 @@ export interface Sides {
   readonly leftGateway?: ConfigInput['gateway'];
   readonly rightGateway?: ConfigInput['gateway'];
   readonly options?: NodeOptions;
+  /** Of the left gateway alone. */
+  readonly leftOptions?: NodeOptions;
 }
 
 export const LEFT = '192.0.2.1';
@@ -288,7 +311,7 @@ export function pair(sides: Sides = {}): { network: Network; left: Node; right: 
       },
     },
   });
-  const left = network.add('left', side(LEFT, RIGHT, 'left', 'right'), sides.options);
+  const left = network.add('left', side(LEFT, RIGHT, 'left', 'right'), sides.leftOptions ?? sides.options);
   const right = network.add('right', side(RIGHT, LEFT, 'right', 'left'), sides.options);
   network.addresses.set(LEFT, left).set(RIGHT, right);
   return { network, left, right };

@@ -2,46 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { EXCHANGE, NOTIFY, PROTOCOL, TRANSFORM } from '../../src/control/wire/iana.ts';
 import type { Payload } from '../../src/control/wire/payloads/index.ts';
 import { notification } from '../../src/control/wire/payloads/notify.ts';
-import { Forger } from './forge.ts';
-import { type Network, type Node, pair, RIGHT, type Sides } from './network.ts';
+import { answer, established, halfOpen, notifies, state } from './forge.ts';
+import { RIGHT } from './network.ts';
 
 const { CREATE_CHILD_SA, IKE_AUTH, INFORMATIONAL } = EXCHANGE;
-
-function established(sides?: Sides) {
-  const made = pair(sides);
-  made.network.command(made.left, 'initiate', 'right');
-  made.network.settle();
-  return { ...made, forger: new Forger(made.left) };
-}
-
-/** The left gateway has its IKE_SA_INIT answered, and says nothing more of its own accord. */
-function halfOpen(sides?: Sides) {
-  const made = pair(sides);
-  let count = 0;
-  made.network.tamper = (datagram) => (count++ < 2 ? datagram : undefined);
-  made.network.command(made.left, 'initiate', 'right');
-  made.network.settle();
-  made.network.tamper = (datagram) => datagram;
-  return { ...made, forger: new Forger(made.left) };
-}
-
-/** What the right gateway answers to a forged request. */
-function answer(
-  network: Network,
-  forger: Forger,
-  datagram: Parameters<Network['deliver']>[0],
-): readonly Payload[] | undefined {
-  const before = network.sent.length;
-  network.deliver(datagram);
-  const reply = network.sent.slice(before).find(({ local }) => local.address === RIGHT);
-  network.wire.length = 0;
-  return reply && forger.open(reply);
-}
-
-const notifies = (payloads: readonly Payload[] | undefined) =>
-  payloads?.map((payload) => (payload.kind === 'N' ? payload.notify : payload.kind));
-
-const state = (network: Network, node: Node) => node.core.status(network.now)[0]?.state;
 
 const child = (spi: Uint8Array, transforms: readonly { type: number; id: number; keyBits?: number }[]): Payload[] => [
   { kind: 'SA', proposals: [{ number: 1, protocol: PROTOCOL.ESP, spi, transforms }] },

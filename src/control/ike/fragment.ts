@@ -5,6 +5,7 @@
 
 import { wipe } from '../crypto/secret.ts';
 import { concat } from '../wire/bytes.ts';
+import { limitError } from '../wire/error.ts';
 import type { Header } from '../wire/header.ts';
 import { HEADER_LENGTH, MAX_MESSAGE_LENGTH } from '../wire/header.ts';
 import { emitPayloads, type ParsedMessage, sealPart } from '../wire/message.ts';
@@ -71,12 +72,14 @@ export class Reassembly {
   private readonly parts: (Uint8Array | undefined)[] = [];
   private total = 0;
   private held = 0;
+  private bytes = 0;
   private firstMessage: ParsedMessage | undefined;
 
   /**
    * @param message with an SKF payload
    * @returns the message once it is complete
-   * @throws WireError `ERR_WIRE_INTEGRITY` if the fragment is not authentic
+   * @throws WireError `ERR_WIRE_INTEGRITY` if the fragment is not authentic, `ERR_WIRE_LIMIT` if it is
+   *   one more than a whole message has: then all of them are forgotten
    */
   add(message: ParsedMessage, protection: SkProtection): Reassembled | undefined {
     const { number, total } = message.encrypted!.fragment!;
@@ -86,6 +89,11 @@ export class Reassembly {
     if (total > this.total) this.restart(total);
     this.parts[number - 1] = plaintext;
     this.held++;
+    this.bytes += plaintext.length;
+    if (this.bytes > MAX_MESSAGE_LENGTH) {
+      this.restart(0);
+      throw limitError(`fragments hold more than the ${MAX_MESSAGE_LENGTH} bytes of a whole message`);
+    }
     if (number === 1) this.firstMessage = { ...message, data: message.data.slice() };
     if (this.held < this.total || this.firstMessage === undefined) return undefined;
     const whole = concat(...this.parts.map((part) => part!));
@@ -99,6 +107,7 @@ export class Reassembly {
     this.parts.length = 0;
     this.total = total;
     this.held = 0;
+    this.bytes = 0;
     this.firstMessage = undefined;
   }
 }
