@@ -5,13 +5,14 @@
 import { describe, expect, test } from 'vitest';
 import type { Effect } from '../../src/control/ike/effects.ts';
 import { EXCHANGE, NOTIFY, PAYLOAD, PROTOCOL, TRANSFORM } from '../../src/control/wire/iana.ts';
+import { findNotify } from '../../src/control/wire/message.ts';
 import type { Payload } from '../../src/control/wire/payloads/index.ts';
 import { notification } from '../../src/control/wire/payloads/notify.ts';
 import { MAX_FRAGMENTS } from '../../src/control/wire/payloads/sk.ts';
 import { counting } from './bad-values.ts';
 import { answer, established, Forger, halfOpen, notifies, state } from './forge.ts';
 import { LEFT, type Network, type Node, type Sides } from './network.ts';
-import { child, held, idI, ikeRekey } from './requests.ts';
+import { child, GCM, held, idI, ikeRekey } from './requests.ts';
 
 const { IKE_AUTH, CREATE_CHILD_SA, INFORMATIONAL, IKE_FOLLOWUP_KE } = EXCHANGE;
 const NONE = new Uint8Array();
@@ -117,6 +118,21 @@ describe('state is left behind by a failed look-up', () => {
     for (let messageId = 2; messageId < 12; messageId++)
       answer(network, forger, forger.message({ exchange, messageId }, payloads));
     expect(held(right)).toEqual(before);
+  });
+
+  test.each([
+    ['a public value of the wrong length', { method: 35, data: new Uint8Array(799) }],
+    ['another method', { method: 36, data: new Uint8Array(1184) }],
+  ])('or by a second key exchange with %s, with which the SA ends', (_name, ke) => {
+    const esp_proposals = ['aes128gcm16-x25519-ke1_mlkem512'];
+    const { network, right, forger } = established({ leftChild: { esp_proposals }, rightChild: { esp_proposals } });
+    const transforms = [...GCM, { type: TRANSFORM.KE, id: 31 }, { type: TRANSFORM.ADDKE1, id: 35 }];
+    const payloads = [...child(transforms), ikeRekey[2]!];
+    const reply = answer(network, forger, forger.message({ exchange: CREATE_CHILD_SA, messageId: 2 }, payloads))!;
+    const link = findNotify(reply, NOTIFY.ADDITIONAL_KEY_EXCHANGE)!;
+    const next = forger.message({ exchange: IKE_FOLLOWUP_KE, messageId: 3 }, [{ kind: 'KE', ...ke }, link]);
+    expect(notifies(answer(network, forger, next))).toEqual([NOTIFY.INVALID_SYNTAX]);
+    expect(held(right)).toMatchObject({ children: 0, reserved: 1 });
   });
 
   test('of an SPI, a repeated answer or a connection', () => {

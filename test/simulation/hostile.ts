@@ -30,6 +30,8 @@ const PACE = 2;
 const OUTSIDE = 0.8;
 const CHECK_EVERY = 10_000;
 const MOST_HALF_OPEN = 1000;
+/** Of child SAs whose making still goes on. */
+const MOST_RESERVED = 20;
 /** Now and then a crowd of honest-looking initiators begins, answers cookies and goes away: more than may be half-open. */
 const CROWD_EVERY = 100_000;
 const CROWD = 1500;
@@ -363,6 +365,8 @@ export class HostileRun {
     if (installed !== 2) throw new Violation('an SA beside it is untouched', `${installed} SAs are installed`);
     const halfOpen = this.gateway.core.status(this.now).filter(({ state }) => state === 'CONNECTING').length;
     this.report.mostHalfOpen = Math.max(this.report.mostHalfOpen, halfOpen);
+    const reserved = this.gateway.reserved.size;
+    if (reserved > MOST_RESERVED) throw new Violation('SPIs of what failed are free again', `${reserved} are reserved`);
     if (halfOpen > MOST_HALF_OPEN) throw new Violation('half-open SAs are bounded', `there are ${halfOpen}`);
   }
 

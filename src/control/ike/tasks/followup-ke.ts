@@ -12,6 +12,7 @@ import { toHex } from '../../wire/bytes.ts';
 import { NOTIFY } from '../../wire/iana.ts';
 import { find, findNotify } from '../../wire/message.ts';
 import type { Payload } from '../../wire/payloads/index.ts';
+import type { KePayload } from '../../wire/payloads/ke.ts';
 import { type NotifyPayload, notification } from '../../wire/payloads/notify.ts';
 import type { Context } from '../context.ts';
 import { Failure } from '../failure.ts';
@@ -40,6 +41,17 @@ export function expectFollowup(cx: Context, sa: IkeSa, followup: Followup): Noti
   return notification(NOTIFY.ADDITIONAL_KEY_EXCHANGE, data);
 }
 
+/** @returns the secret; adds our KE payload to the answer */
+function respondKe(cx: Context, { method, data }: KePayload, agreed: number, answer: Payload[]): Uint8Array {
+  if (method !== agreed) {
+    const message = `the peer sent key exchange ${method}, agreed was ${agreed}`;
+    throw new Failure('ERR_BAD_GROUP', message, NOTIFY.INVALID_SYNTAX);
+  }
+  const { publicValue, secret } = cx.crypto.keyExchange(method)!.respond(data);
+  answer.push({ kind: 'KE', method, data: publicValue });
+  return secret;
+}
+
 export function respondFollowup(cx: Context, sa: IkeSa, { payloads }: Received): Answer {
   const link = toHex(findNotify(payloads, NOTIFY.ADDITIONAL_KEY_EXCHANGE)?.data ?? new Uint8Array());
   const followup = sa.followups.get(link);
@@ -54,17 +66,15 @@ export function respondFollowup(cx: Context, sa: IkeSa, { payloads }: Received):
   cx.clearTimer(sa, `followup ${link}`);
   const [method, ...others] = followup.methods;
   const ke = find(payloads, 'KE')!;
-  if (ke.method !== method) {
+  const answer: Payload[] = [];
+  let secrets: readonly Uint8Array[];
+  try {
+    secrets = [...followup.secrets, respondKe(cx, ke, method!, answer)];
+  } catch (error) {
     followup.abandon();
-    throw new Failure(
-      'ERR_BAD_GROUP',
-      `the peer sent key exchange ${ke.method}, agreed was ${method}`,
-      NOTIFY.INVALID_SYNTAX,
-    );
+    wipe(...followup.secrets);
+    throw error;
   }
-  const { publicValue, secret } = cx.crypto.keyExchange(method)!.respond(ke.data);
-  const answer: Payload[] = [{ kind: 'KE', method, data: publicValue }];
-  const secrets = [...followup.secrets, secret];
   if (others.length > 0) {
     answer.push(expectFollowup(cx, sa, { ...followup, methods: others, secrets }));
     return { payloads: answer };
