@@ -46,10 +46,7 @@ import {
  * @returns address of the SA record, 0 for none
  */
 export function findSa(spi: u32, ah: u32, destination: usize): usize {
-  const hash = spi * <u32>SPI_HASH_FACTOR;
-  const index = (hash ^ (hash >> SPI_HASH_SHIFT)) & load<u32>(HEADER_BASE, HEADER_SPI_MASK);
-  const table: usize = load<u32>(HEADER_BASE, HEADER_SPI_TABLE);
-  let sa: usize = atomic.load<u32>(table + (<usize>index << 2));
+  let sa = firstSa(spi);
   while (sa != 0) {
     if (load<u32>(sa, SA_SPI) == spi) {
       const flags = load<u32>(sa, SA_FLAGS);
@@ -58,6 +55,15 @@ export function findSa(spi: u32, ah: u32, destination: usize): usize {
     sa = atomic.load<u32>(sa, SA_NEXT);
   }
   return 0;
+}
+
+/** @returns the SA whose chain those with that SPI are in; 0 for an empty one */
+@inline
+export function firstSa(spi: u32): usize {
+  const hash = spi * <u32>SPI_HASH_FACTOR;
+  const index = (hash ^ (hash >> SPI_HASH_SHIFT)) & load<u32>(HEADER_BASE, HEADER_SPI_MASK);
+  const table: usize = load<u32>(HEADER_BASE, HEADER_SPI_TABLE);
+  return atomic.load<u32>(table + (<usize>index << 2));
 }
 
 /** Is `destination` the group the SA belongs to? */

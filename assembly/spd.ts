@@ -22,7 +22,7 @@ import { mix } from "./mix";
 const FLOW_GENERATION: usize = 0;
 const FLOW_KIND: usize = 4;
 const FLOW_PORTS: usize = 8;
-const FLOW_POLICY: usize = 12;
+export const FLOW_POLICY: usize = 12;
 const FLOW_SOURCE: usize = 16;
 const FLOW_DESTINATION: usize = 32;
 const FLOW_SIZE: usize = 64;
@@ -56,12 +56,11 @@ export function lookUpPolicy(arena: usize, inbound: bool): usize {
   if (spd == 0) return 0;
   // Without ports there is no flow to speak of, and fragments without them are a case of their own.
   if (Ip.sourcePort == OPAQUE_PORT) return classify(spd, inbound);
-  const kind = Ip.version | (Ip.protocol << 8) | (<u32>inbound << 31);
-  const ports = Ip.sourcePort | (Ip.destinationPort << 16);
-  let hash = mix(<u64>kind << 32 | ports, Ip.sourceLow ^ rotl<u64>(Ip.sourceHigh, 32));
-  hash = mix(hash, Ip.destinationLow ^ rotl<u64>(Ip.destinationHigh, 32));
+  const kind = flowKind(inbound);
+  const ports = flowPorts();
+  const hash = flowHash(kind, ports);
   flowBit = <u64>1 << (hash >>> 58);
-  const entry = arena + ARENA_FLOWS + <usize>((<u32>hash ^ <u32>(hash >>> 32)) % BUCKETS) * 2 * FLOW_SIZE;
+  const entry = flowEntry(arena, hash);
   if (isFlow(entry, generation, kind, ports)) return load<u32>(entry, FLOW_POLICY);
   if (isFlow(entry + FLOW_SIZE, generation, kind, ports)) return load<u32>(entry + FLOW_SIZE, FLOW_POLICY);
   const policy = classify(spd, inbound);
@@ -75,6 +74,35 @@ export function lookUpPolicy(arena: usize, inbound: bool): usize {
   store<u64>(entry, Ip.destinationHigh, FLOW_DESTINATION);
   store<u64>(entry, Ip.destinationLow, FLOW_DESTINATION + 8);
   return policy;
+}
+
+/**
+ * Where an outbound packet that `parseIp` saw last would be found, so that it can be fetched.
+ * @returns the address of the bucket, two entries of 64 bytes
+ */
+export function expectFlow(arena: usize): usize {
+  return flowEntry(arena, flowHash(flowKind(false), flowPorts()));
+}
+
+@inline
+function flowKind(inbound: bool): u32 {
+  return Ip.version | (Ip.protocol << 8) | (<u32>inbound << 31);
+}
+
+@inline
+function flowPorts(): u32 {
+  return Ip.sourcePort | (Ip.destinationPort << 16);
+}
+
+@inline
+function flowHash(kind: u32, ports: u32): u64 {
+  const hash = mix(<u64>kind << 32 | ports, Ip.sourceLow ^ rotl<u64>(Ip.sourceHigh, 32));
+  return mix(hash, Ip.destinationLow ^ rotl<u64>(Ip.destinationHigh, 32));
+}
+
+@inline
+function flowEntry(arena: usize, hash: u64): usize {
+  return arena + ARENA_FLOWS + <usize>((<u32>hash ^ <u32>(hash >>> 32)) % BUCKETS) * 2 * FLOW_SIZE;
 }
 
 @inline

@@ -128,6 +128,7 @@ function run(mode: Mode, lengthField: usize, list: usize, count: i32, scratch: u
     const same = countSame(chunk, taken);
     if (same == taken || same >= LEAST_SAME) {
       taken = same;
+      if (same < count) fetchWhole(load<u32>(load<u32>(chunk), PACKET_KEY), scratch);
       useKey(load<u32>(load<u32>(chunk), PACKET_KEY), keyLength, scratch);
       makeStreams(chunk, taken, true, mode == GCM, scratch + STREAMS, scratch);
       runChunk(mode, chunk, taken, keyLength, hashEnd(scratch + HASH, taken), scratch, seal);
@@ -162,6 +163,11 @@ function fetchKeys(list: usize, count: i32, scratch: usize): void {
     sum ^= fetchLines(load<u32>(packet, PACKET_KEY), 0, isShort(packet) ? FETCHED : KEY_STATE + 256);
   }
   store<u32>(scratch, sum, SUM);
+}
+
+/** Fetches all that many packets of a KEY need, unless they have been at it. */
+function fetchWhole(key: usize, scratch: usize): void {
+  if (load<u32>(scratch, SPREAD) != <u32>key) store<u32>(scratch, fetchLines(key, 0, KEY_STATE + 256 + GHASH_TABLES_SIZE), SUM);
 }
 
 /** Fetches the tables for a long packet, while the one before it is in work. */

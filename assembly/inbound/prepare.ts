@@ -65,6 +65,7 @@ import {
 } from "../layout/records";
 import { inferSequence, replayCheck } from "../replay";
 import { findSa } from "../sad";
+import { fetchTrain } from "./fetch";
 import { copyExtensions, Extensions } from "./extensions";
 import { NOTE_SA, NOTE_SLOT, PACKET_SEQUENCE, SLOT_RAW } from "./packet";
 import { readSlot, Received } from "./received";
@@ -92,6 +93,9 @@ export function inboundPrepare(arena: usize, source: u32, count: u32): u32 {
 function splitDatagrams(arena: usize): void {
   if (Received.length == 0) countDrop(arena, XfrmInHdrError);
   const end = Received.at + Received.length;
+  const used = load<u32>(arena, ARENA_IN_PACKETS_USED);
+  // The descriptors to come are not in use yet.
+  if (used < <u32>MAX_PACKETS) fetchTrain(Received.at, end, Received.segment, arena + IN_PACKETS + <usize>used * PACKET_SIZE);
   for (let at = Received.at; at < end; at += Received.segment) {
     takeDatagram(arena, at, min<u32>(Received.segment, <u32>(end - at)));
   }

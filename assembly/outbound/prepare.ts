@@ -3,6 +3,7 @@ import { countDrop, enterBatch, leaveBatch } from "../arena";
 import { ARENA_OUT_COUNT, ARENA_OUT_TAKEN, ARENA_REPLY_COUNT, OUT_LENGTHS, OUT_SLOT_FRAME, OUT_SLOTS, QUEUE_MAX, SLOT_SIZE } from "../layout/arena";
 import { beginOutput, endOutput } from "./batch";
 import { Decision } from "./decide";
+import { fetchAhead } from "./fetch";
 import { NO_ROOM, NO_SA, TAKEN, takeFrame } from "./frame";
 import { layOutMessages } from "./messages";
 import { firstTicket, nextQueued, queuedFrame, queuedLength, queueFrame, ticketOf, unqueue } from "./queue";
@@ -12,6 +13,7 @@ export function outboundPrepare(arena: usize, count: u32): u32 {
   // Goes on where the last call ran out of room.
   let taken = load<u32>(arena, ARENA_OUT_TAKEN);
   if (taken >= load<u32>(arena, ARENA_OUT_COUNT)) taken = 0;
+  fetchAhead(arena, taken, count);
   for (; taken < count; taken++) {
     const frame = arena + OUT_SLOTS + taken * SLOT_SIZE + OUT_SLOT_FRAME;
     const length = load<u32>(arena + (taken << 2), OUT_LENGTHS);

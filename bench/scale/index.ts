@@ -6,6 +6,7 @@ import { compileKernel } from '../../src/dataplane/kernel.ts';
 import { packagePath } from '../../src/package-root.ts';
 import { lineChart } from '../chart.ts';
 import { describeMachine, describeNode, type Machine, type NodeVersions } from '../machine.ts';
+import { type BedResult, measureBeds, printBed } from './bed-rounds.ts';
 import { type Figures, measure } from './measure.ts';
 
 const COUNTS = [1, 10, 100, 1000, 10_000];
@@ -20,21 +21,29 @@ interface Options {
   readonly seconds: number;
   readonly rounds: number;
   readonly counts?: readonly number[];
+  readonly where: readonly Place[];
+  readonly backend: string;
 }
 
-interface Spread {
+/** The kernel's code alone, or two gateways in a bed of namespaces, which needs root. */
+const PLACES = ['kernel', 'bed'] as const;
+type Place = (typeof PLACES)[number];
+
+export interface Spread {
   readonly min: number;
   readonly median: number;
   readonly max: number;
 }
 
 type Figure = keyof Figures;
-export type ScaleResult = { readonly suite: 'scale'; readonly count: number } & Readonly<Record<Figure, Spread>>;
+export type ScaleResult = { readonly suite: 'scale'; readonly where: 'kernel'; readonly count: number } & Readonly<
+  Record<Figure, Spread>
+>;
 
 interface Report {
   readonly machine: Machine;
   readonly node: NodeVersions;
-  readonly results: readonly ScaleResult[];
+  readonly results: readonly (ScaleResult | BedResult)[];
 }
 
 export function register(program: Command): void {
@@ -45,11 +54,35 @@ export function register(program: Command): void {
     .option('--charts <folder>', 'where to draw the picture (default: docs/bench, if nothing is left out)')
     .option('--seconds <number>', 'time for each figure', positive, 1)
     .option('--rounds <number>', 'turns of every count', positive, 3)
+    .option(
+      '--where <list>',
+      `of ${PLACES.join(', ')} (default: both, the bed if this is root)`,
+      places,
+      defaultPlaces(),
+    )
+    .option('--backend <name>', 'of the gateways in the bed', 'wasm')
     .option('--counts <list>', `SAs and policies (default: ${COUNTS.join(',')})`, counts)
     .action(run);
 }
 
 async function run(options: Options): Promise<void> {
+  const kernel = options.where.includes('kernel') ? await measureKernel(options) : [];
+  const bed = options.where.includes('bed') ? await measureBeds(options) : [];
+  const report: Report = { machine: describeMachine(), node: describeNode(), results: [...kernel, ...bed] };
+  const { machine, node } = report;
+  line(`${machine.cpu}, ${machine.cores} cores, ${machine.system}, load ${machine.load}; Node.js ${node.version}`);
+  if (kernel.length > 0) print(kernel);
+  if (bed.length > 0) printBed(bed, line);
+  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, undefined, 1)}\n`);
+  const folder = options.charts ?? (options.counts === undefined ? packagePath('docs', 'bench') : undefined);
+  if (folder === undefined || kernel.length < 2) return;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'scale.svg'), draw(report, kernel));
+}
+
+const line = (text: string) => process.stdout.write(`${text}\n`);
+
+async function measureKernel(options: Options): Promise<ScaleResult[]> {
   const { module } = await compileKernel();
   const wanted = options.counts ?? COUNTS;
   // The first code of an engine is its slow one.
@@ -62,14 +95,7 @@ async function run(options: Options): Promise<void> {
       rounds.get(count)!.push(await measure(module, count, options.seconds));
     }
   }
-  const results = wanted.map((count) => summarise(count, rounds.get(count)!));
-  const report: Report = { machine: describeMachine(), node: describeNode(), results };
-  print(report);
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, undefined, 1)}\n`);
-  const folder = options.charts ?? (options.counts === undefined ? packagePath('docs', 'bench') : undefined);
-  if (folder === undefined || results.length < 2) return;
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'scale.svg'), draw(report));
+  return wanted.map((count) => summarise(count, rounds.get(count)!));
 }
 
 function summarise(count: number, figures: readonly Figures[]): ScaleResult {
@@ -79,6 +105,7 @@ function summarise(count: number, figures: readonly Figures[]): ScaleResult {
   };
   return {
     suite: 'scale',
+    where: 'kernel',
     count,
     throughputMbps: spread('throughputMbps'),
     scatteredMbps: spread('scatteredMbps'),
@@ -102,10 +129,9 @@ const COLUMNS: readonly (readonly [Figure, string])[] = [
   ['loadedInstallsPerSecond', 'under load'],
 ];
 
-function print({ machine, node, results }: Report): void {
-  const line = (text: string) => process.stdout.write(`${text}\n`);
-  line(`${machine.cpu}, ${machine.cores} cores, ${machine.system}, load ${machine.load}; Node.js ${node.version}`);
-  line('Kernel alone, no system calls: TCP super-frames through SPD, SAD, framing and AES-128-GCM.');
+function print(results: readonly ScaleResult[]): void {
+  line('Kernel alone, no system calls: frames through SPD, SAD, framing and AES-128-GCM, each for another SA:');
+  line('TCP super-frames of 45 segments; scattered UDP datagrams of 1380 bytes; small ones of 64.');
   line('Medians, per second of processor time; installations by the clock.');
   line(['SAs', ...COLUMNS.map(([, title]) => title)].map((title) => title.padStart(12)).join(''));
   for (const result of results) {
@@ -130,7 +156,7 @@ function print({ machine, node, results }: Report): void {
   );
 }
 
-function draw({ machine, node, results }: Report): string {
+function draw({ machine, node }: Report, results: readonly ScaleResult[]): string {
   const points = (figure: Figure, divisor: number) =>
     results.map((result) => [result.count, result[figure].median / divisor] as const);
   return lineChart({
@@ -140,6 +166,7 @@ function draw({ machine, node, results }: Report): string {
     yLabel: 'Mbit/s, ns',
     series: [
       { name: 'Mbit/s', points: points('throughputMbps', 1) },
+      { name: 'scattered', points: points('scatteredMbps', 1) },
       { name: 'look-up, ns', points: points('lookupNanos', 1) },
       { name: 'uncached, ns', points: points('coldLookupNanos', 1), dashed: true },
     ],
@@ -150,6 +177,16 @@ function positive(text: string): number {
   const value = Number(text);
   if (!(value > 0)) throw new InvalidArgumentError('use a number above 0');
   return value;
+}
+
+const defaultPlaces = (): readonly Place[] => (process.getuid?.() === 0 ? PLACES : ['kernel']);
+
+function places(list: string): Place[] {
+  return list.split(',').map((name) => {
+    const place = PLACES.find((known) => known === name);
+    if (place === undefined) throw new InvalidArgumentError(`use ${PLACES.join(', ')}`);
+    return place;
+  });
 }
 
 function counts(list: string): number[] {

@@ -4,14 +4,13 @@ import { OUT_PACKETS, SLOTS } from '../../assembly/layout/arena.ts';
 import { SA_SIZE } from '../../assembly/layout/records.ts';
 import { PACKET_SIZE, PACKET_STATUS, STATUS_OK } from '../../assembly/layout.ts';
 import { type FrameKind, frameOf, PAYLOADS, Plane } from './plane.ts';
+import { STRIDE } from './spread.ts';
 import type { TrafficTask } from './traffic.ts';
 
 /** Frames of a batch: few enough to stay in the cache, so that what is far away is the SAs. */
 const BATCH = 8;
 /** Rounds between two looks at the clock, which is a system call. */
 const ROUNDS = 20;
-/** Peers are visited in steps of this prime, which takes in all of them and no two neighbours. */
-const STRIDE = 7919;
 
 export interface Figures {
   /** Mbit/s of TCP payload through parse, SPD, SA, framing and AES-128-GCM, spread over all SAs. */

@@ -17,6 +17,7 @@ import { createMemory, instantiateKernel, type KernelExports } from '../../src/d
 import { arenaAddress, initialiseMemory, type MemoryPlan, planMemory } from '../../src/dataplane/memory.ts';
 import { Sad } from '../../src/dataplane/sad.ts';
 import { Spd } from '../../src/dataplane/spd.ts';
+import { peerAddress } from './spread.ts';
 
 /** TCP payload of a segment, segments of a super-frame. */
 const SEGMENT = 1388;
@@ -25,9 +26,7 @@ const VIRTIO_HEADER = 10;
 const IP_HEADER = 20;
 const DESTINATION = VIRTIO_HEADER + 16;
 
-/** 10.1.0.1, and one address of 10.2.0.0/16 a peer. */
 const HOST = [10, 1, 0, 1] as const;
-const peerAddress = (peer: number) => [10, 2, peer >>> 8, peer & 255] as const;
 
 /** 45 TCP segments in one; a UDP datagram that fills a packet; one of 64 bytes. */
 export type FrameKind = 'super' | 'full' | 'small';
@@ -123,7 +122,7 @@ export class Plane {
 
   /** Adds and removes a policy that matches nothing, which voids the flow cache. */
   touch(): void {
-    const selector = { ...toPeer(0), local: toPeer(65_535).remote };
+    const selector = { ...toPeer(0), local: toPeer(60_000).remote };
     this.spd.remove(this.spd.install({ direction: 'out', priority: 9, action: 'discard', selector, name: 'touch' }));
   }
 
