@@ -303,10 +303,13 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
   }
 
   /**
-   * The process ends without `close`: routing rules would stay behind, and a thread that is torn down
-   * with descriptors that can be read has koffi call into JavaScript, which is fatal.
+   * The process ends without `close`: routing rules would stay behind, and workers that wait for packets
+   * would hold it up.
    */
-  readonly #onExit = (): void => this.#descriptors.close();
+  readonly #onExit = (): void => {
+    this.#pool?.tell({ type: 'stop' });
+    this.#descriptors.close();
+  };
 
   #onReport(worker: number, report: WorkerReports): void {
     switch (report.type) {

@@ -3,6 +3,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { EspalierError } from '../errors.ts';
 import { packagePath } from '../package-root.ts';
+import { Wake } from './io/poller.ts';
 import type { WorkerCommand, WorkerReport, WorkerTask } from './worker.ts';
 import type { WantedBackend } from './worker-backends.ts';
 
@@ -15,7 +16,7 @@ type Answer = Extract<WorkerReport, { type: 'ready' } | { type: 'backends' }>;
 export type WorkerReports = Exclude<WorkerReport, Answer>;
 
 export interface PoolOptions {
-  readonly tasks: readonly Omit<WorkerTask, 'port'>[];
+  readonly tasks: readonly Omit<WorkerTask, 'port' | 'wake'>[];
   /** @param worker its index */
   readonly onReport: (worker: number, report: WorkerReports) => void;
   /** Is told when a task ends that was not asked to. */
@@ -40,6 +41,7 @@ export class WorkerPool {
 
   readonly #piscina: Piscina;
   readonly #ports: readonly MessagePort[];
+  readonly #wakes: readonly Wake[];
   /** Ends when every task has; fails with the first that fails. */
   readonly #ended: Promise<unknown>;
   readonly #onReport: PoolOptions['onReport'];
@@ -53,6 +55,7 @@ export class WorkerPool {
     this.#piscina = new Piscina({ filename: WORKER_FILE, minThreads: threads, maxThreads: threads });
     const started = tasks.map((task, worker) => this.#run(task, worker));
     this.#ports = started.map(({ port }) => port);
+    this.#wakes = started.map(({ wake }) => wake);
     this.#ended = Promise.all(started.map(({ ended }) => ended));
     // Failures are seen by whoever waits; an early one must not end the process meanwhile.
     this.#ended.catch(() => {});
@@ -60,6 +63,7 @@ export class WorkerPool {
 
   tell(command: WorkerCommand): void {
     for (const port of this.#ports) port.postMessage(command);
+    for (const wake of this.#wakes) wake.raise();
   }
 
   /**
@@ -83,16 +87,21 @@ export class WorkerPool {
     clearTimeout(timer);
     await this.#piscina.destroy();
     for (const port of this.#ports) port.close();
+    for (const wake of this.#wakes) wake.close();
   }
 
-  #run(task: Omit<WorkerTask, 'port'>, worker: number): { port: MessagePort; ended: Promise<unknown> } {
+  #run(
+    task: Omit<WorkerTask, 'port' | 'wake'>,
+    worker: number,
+  ): { port: MessagePort; wake: Wake; ended: Promise<unknown> } {
     const { port1, port2 } = new MessageChannel();
+    const wake = new Wake();
     port1.on('message', (report: WorkerReport) => {
       if (report.type === 'ready' || report.type === 'backends') this.#waiting[worker]?.(report);
       else this.#onReport(worker, report);
     });
-    const ended = this.#piscina.run({ ...task, port: port2 }, { transferList: [port2] });
-    return { port: port1, ended };
+    const ended = this.#piscina.run({ ...task, port: port2, wake: wake.fd }, { transferList: [port2] });
+    return { port: port1, wake, ended };
   }
 
   /**

@@ -2,22 +2,22 @@
  * A worker thread of the data plane: one task that ends when the engine says so. It owns one queue
  * of the device, sockets and an arena, and works batches to completion, turn and turn about.
  */
-import type { MessagePort } from 'node:worker_threads';
+import { setImmediate as turn } from 'node:timers/promises';
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { ARENA_CAPABILITIES, ARENA_CRYPTO, ARENA_GATHER } from '../../assembly/layout/arena.ts';
 import type { Endpoint } from '../contract.ts';
 import { Arena } from './arena.ts';
 import type { WorkerDescriptors } from './descriptors.ts';
-import { Device } from './device.ts';
-import { Inbound } from './inbound.ts';
-import type { Receiver } from './io/raw.ts';
-import { Watch } from './io/watch.ts';
+import { lower } from './io/poller.ts';
 import { instantiateKernel, viewMemory } from './kernel.ts';
-import { Outbound } from './outbound.ts';
+import { PacketLoop } from './packet-loop.ts';
 import { warmUp } from './warm-up.ts';
 import { type BackendCounters, type WantedBackend, WorkerBackends } from './worker-backends.ts';
 
-/** Batches of one descriptor before another one has its turn. */
-const TURN = 4;
+/** Milliseconds that a wait for packets takes at most. */
+const PATIENCE = 500;
+/** Milliseconds after which the event loop has a turn in any case: timers, and what Node.js and V8 do there. */
+const LOOP_INTERVAL = 100;
 /** Milliseconds after which what backends have counted is told, if it is another than before. */
 const COUNTERS_INTERVAL = 1000;
 
@@ -31,6 +31,8 @@ export interface WorkerTask extends WorkerDescriptors {
   readonly capabilities: number;
   readonly backends: readonly WantedBackend[];
   readonly port: MessagePort;
+  /** Raised when there is something on the port. */
+  readonly wake: number;
 }
 
 /** From the engine. */
@@ -79,7 +81,7 @@ export default async function work(task: WorkerTask): Promise<void> {
     task.port.close();
     return;
   }
-  await worker.stopped;
+  await worker.run();
 }
 
 function reportedError(error: unknown): ReportedError {
@@ -103,16 +105,14 @@ class Worker {
     return new Worker(task, arena, kernel, backends);
   }
 
-  readonly stopped: Promise<void>;
   readonly #task: WorkerTask;
-  readonly #arena: Arena;
   readonly #backends: WorkerBackends;
-  readonly #outbound: Outbound;
-  readonly #inbound: Inbound;
+  readonly #loop: PacketLoop;
   readonly #countersTimer: NodeJS.Timeout;
   #countersTold = '[]';
-  /** By descriptor. */
-  readonly #watches = new Map<number, Watch>();
+  #stopped = false;
+  /** Backends are being made, which needs the event loop. */
+  #changing = false;
 
   private constructor(
     task: WorkerTask,
@@ -121,62 +121,79 @@ class Worker {
     backends: WorkerBackends,
   ) {
     this.#task = task;
-    this.#arena = arena;
     this.#backends = backends;
-    const device = new Device(task.device, arena, () => this.#loseDevice());
-    const shared = { arena, kernel, backend: backends, device };
-    this.#outbound = new Outbound({
-      ...shared,
+    const missing = (sentence: string) => this.#report({ type: 'missing', sentence });
+    this.#loop = new PacketLoop({
+      device: task.device,
+      receivers: task.receivers,
       lanes: task.lanes,
-      awaitWritable: (fd, resume) => this.#awaitWritable(fd, resume),
-      released: () => this.#afterOutbound(),
-      unsegmented: () =>
-        this.#report({
-          type: 'missing',
-          sentence: 'The network device does not segment UDP: every outer packet is sent by itself.',
-        }),
+      arena,
+      kernel,
+      backend: backends,
+      postIke: (datagrams) => this.#report({ type: 'ike', datagrams }),
+      postEvents: (events) => this.#report({ type: 'events', events }),
+      unsegmented: () => missing('The network device does not segment UDP: every outer packet is sent by itself.'),
+      deviceLost: () => missing('The device has been removed by somebody else: restart the gateway.'),
     });
-    this.#inbound = new Inbound({ ...shared, postIke: (datagrams) => this.#report({ type: 'ike', datagrams }) });
-    this.#watches.set(task.device, new Watch(task.device, () => this.#runOutbound(), false));
-    for (const receiver of task.receivers) {
-      this.#watches.set(receiver.fd, new Watch(receiver.fd, () => this.#runInbound(receiver), false));
-    }
-    this.stopped = new Promise((resolve) => {
-      task.port.on('message', (command: WorkerCommand) => {
-        if (command.type === 'stop') {
-          this.#close();
-          resolve();
-        } else void this.#obey(command);
-      });
-    });
+    this.#loop.watch(task.wake, () => this.#listen());
     this.#countersTimer = setInterval(() => this.#reportCounters(), COUNTERS_INTERVAL).unref();
     this.#report({ type: 'ready' });
+  }
+
+  /** Works until the engine says stop. */
+  async run(): Promise<void> {
+    let turned = performance.now();
+    while (!this.#stopped) {
+      const busy = this.#loop.step(this.#changing ? 1 : PATIENCE);
+      const now = performance.now();
+      if (busy && !this.#changing && now - turned < LOOP_INTERVAL) continue;
+      turned = now;
+      await turn();
+    }
+    this.#close();
+  }
+
+  /** The engine has sent commands. */
+  #listen(): void {
+    lower(this.#task.wake);
+    for (;;) {
+      const received = receiveMessageOnPort(this.#task.port);
+      if (received === undefined) return;
+      this.#obey(received.message as WorkerCommand);
+    }
   }
 
   #report(report: WorkerReport): void {
     this.#task.port.postMessage(report);
   }
 
-  async #obey(command: Exclude<WorkerCommand, { type: 'stop' }>): Promise<void> {
+  #obey(command: WorkerCommand): void {
     switch (command.type) {
       case 'resume':
-        this.#outbound.resume();
-        return this.#afterOutbound();
+        this.#loop.resume();
+        break;
       case 'forget':
         for (const key of command.keys) this.#backends.forget(key);
-        return;
+        break;
       case 'backends':
-        return this.#changeBackends(command.wanted);
+        void this.#changeBackends(command.wanted);
+        break;
+      case 'stop':
+        this.#stopped = true;
+        break;
     }
   }
 
   async #changeBackends(wanted: readonly WantedBackend[]): Promise<void> {
+    this.#changing = true;
     try {
       await this.#backends.change(wanted);
       this.#reportCounters();
       this.#report({ type: 'backends' });
     } catch (error) {
       this.#report({ type: 'backends', error: reportedError(error) });
+    } finally {
+      this.#changing = false;
     }
   }
 
@@ -188,47 +205,8 @@ class Worker {
     this.#report({ type: 'counters', counters });
   }
 
-  #runOutbound(): void {
-    for (let batch = 0; batch < TURN && this.#outbound.run(); batch++);
-    this.#afterOutbound();
-  }
-
-  #runInbound(receiver: Receiver): void {
-    for (let batch = 0; batch < TURN && this.#inbound.run(receiver); batch++);
-    this.#postEvents();
-  }
-
-  #afterOutbound(): void {
-    const watch = this.#watches.get(this.#task.device);
-    if (watch !== undefined) watch.reading = !this.#outbound.blocked;
-    this.#postEvents();
-  }
-
-  #postEvents(): void {
-    const events = this.#arena.takeEvents();
-    if (events !== undefined) this.#report({ type: 'events', events });
-  }
-
-  #awaitWritable(fd: number, resume: () => void): void {
-    let watch = this.#watches.get(fd);
-    if (watch === undefined) {
-      watch = new Watch(fd, () => {}, false);
-      watch.reading = false;
-      this.#watches.set(fd, watch);
-    }
-    watch.awaitWritable(resume);
-  }
-
-  /** Somebody has removed the device. */
-  #loseDevice(): void {
-    this.#watches.get(this.#task.device)?.close();
-    this.#watches.delete(this.#task.device);
-    this.#report({ type: 'missing', sentence: 'The device has been removed by somebody else: restart the gateway.' });
-  }
-
   #close(): void {
-    for (const watch of this.#watches.values()) watch.close();
-    this.#watches.clear();
+    this.#loop.close();
     clearInterval(this.#countersTimer);
     this.#backends.close();
     this.#task.port.close();

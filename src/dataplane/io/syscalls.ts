@@ -31,6 +31,8 @@ export const recvmmsg = call<[Fd, Address, number, number, Address]>(
 export const sendmmsg = call<[Fd, Address, number, number]>('int sendmmsg(int, uintptr_t, unsigned int, int)');
 export const recvmsg = call<[Fd, Address, number]>('intptr_t recvmsg(int, uintptr_t, int)');
 export const sendmsg = call<[Fd, Address, number]>('intptr_t sendmsg(int, uintptr_t, int)');
+export const epollWait = call<[Fd, Address, number, number]>('int epoll_wait(int, uintptr_t, int, int)');
+export const epollControl = call<[Fd, number, Fd, Address]>('int epoll_ctl(int, int, int, uintptr_t)');
 
 // ─── Set-up ───────────────────────────────────────────────────────────────────────────────────
 
@@ -46,6 +48,8 @@ const getOption = call<[Fd, number, number, Uint8Array, Uint8Array]>(
 const setOption = call<[Fd, number, number, Uint8Array, Length]>('int setsockopt(int, int, int, uint8_t *, uint32_t)');
 const control = call<[Fd, number, Uint8Array]>('int ioctl(int, unsigned long, uint8_t *)');
 const controlByValue = call<[Fd, number, number]>('int ioctl(int, unsigned long, unsigned long)');
+const newEpoll = call<[number]>('int epoll_create1(int)');
+const newEventFd = call<[number, number]>('int eventfd(unsigned int, int)');
 const adviseMemory = call<[Address, Length, number]>('int madvise(uintptr_t, size_t, int)');
 const closeFile = call<[Fd]>('int close(int)');
 const sendBytes = call<[Fd, Uint8Array, Length, number]>('intptr_t send(int, uint8_t *, size_t, int)');
@@ -54,9 +58,16 @@ const receiveBytes = call<[Fd, Uint8Array, Length, number]>('intptr_t recv(int, 
 export const { EAFNOSUPPORT, EAGAIN, EEXIST, EINTR, EIO, ENOBUFS, ENOENT, EPERM, ESRCH } = constants.errno;
 export const MSG_DONTWAIT = 0x40;
 
+export const EPOLLIN = 1;
+export const EPOLLOUT = 4;
+export const EPOLL_CTL_ADD = 1;
+export const EPOLL_CTL_DEL = 2;
+export const EPOLL_CTL_MOD = 3;
+
 const O_RDWR_NONBLOCK_CLOEXEC = 0o2 | 0o4000 | 0o2000000;
-/** SOCK_NONBLOCK | SOCK_CLOEXEC, to be added to a socket's type. */
+/** SOCK_NONBLOCK | SOCK_CLOEXEC, to be added to a socket's type; EFD_* are the same. */
 const NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
+const EPOLL_CLOEXEC = 0o2000000;
 
 export const errno = (): number => koffi.errno();
 
@@ -84,6 +95,10 @@ export const open = (path: string): Fd => checked(openFile(path, O_RDWR_NONBLOCK
 
 export const socket = (domain: number, type: number, protocol: number): Fd =>
   checked(openSocket(domain, type | NONBLOCK_CLOEXEC, protocol), `socket ${domain}/${type}/${protocol}`);
+
+export const createEpoll = (): Fd => checked(newEpoll(EPOLL_CLOEXEC), 'epoll_create1');
+
+export const createEventFd = (): Fd => checked(newEventFd(0, NONBLOCK_CLOEXEC), 'eventfd');
 
 export function socketpair(domain: number, type: number): readonly [Fd, Fd] {
   const pair = new Uint8Array(8);

@@ -1,0 +1,118 @@
+/** What a worker does all the time: waits for packets, and takes the batches of every descriptor in turns. */
+import type { Arena } from './arena.ts';
+import type { WorkerDescriptors } from './descriptors.ts';
+import { Device } from './device.ts';
+import { Inbound } from './inbound.ts';
+import { Poller, type PollerWatch } from './io/poller.ts';
+import type { Receiver } from './io/raw.ts';
+import type { KernelExports } from './kernel.ts';
+import { Outbound } from './outbound.ts';
+import type { PostedDatagram } from './worker.ts';
+import type { BackendHolder } from './worker-backends.ts';
+
+/** Batches of one descriptor before another one has its turn. */
+const TURN = 4;
+
+export interface PacketLoopOptions extends WorkerDescriptors {
+  readonly arena: Arena;
+  readonly kernel: KernelExports;
+  readonly backend: BackendHolder;
+  /** Takes datagrams for IKE to the engine's thread. */
+  readonly postIke: (datagrams: readonly PostedDatagram[]) => void;
+  /** Takes EVENT records there, one behind the other. */
+  readonly postEvents: (events: Uint8Array) => void;
+  /** Is told, once, that the network device cannot segment. */
+  readonly unsegmented: () => void;
+  /** Is told that somebody has removed the device. */
+  readonly deviceLost: () => void;
+}
+
+export class PacketLoop {
+  readonly #options: PacketLoopOptions;
+  readonly #poller = new Poller();
+  readonly #outbound: Outbound;
+  readonly #inbound: Inbound;
+  readonly #device: PollerWatch;
+  readonly #watches: PollerWatch[];
+  #lost = false;
+
+  constructor(options: PacketLoopOptions) {
+    this.#options = options;
+    const { arena, kernel, backend, lanes, receivers } = options;
+    const device = new Device(options.device, arena, () => this.#loseDevice());
+    this.#outbound = new Outbound({
+      arena,
+      kernel,
+      backend,
+      device,
+      lanes,
+      awaitWritable: (fd, resume) => this.#watchOf(fd).awaitWritable(resume),
+      released: () => this.#afterOutbound(),
+      unsegmented: options.unsegmented,
+    });
+    this.#inbound = new Inbound({ arena, kernel, backend, device, postIke: options.postIke });
+    this.#device = this.#poller.watch(device.fd, () => this.#runOutbound());
+    this.#watches = receivers.map((receiver) => this.#poller.watch(receiver.fd, () => this.#runInbound(receiver)));
+  }
+
+  /** One more descriptor that ends a wait. */
+  watch(fd: number, onReadable: () => void): void {
+    this.#poller.watch(fd, onReadable);
+  }
+
+  /**
+   * Waits until a descriptor is ready, and works.
+   * @param millis at most
+   * @returns whether any was ready
+   */
+  step(millis: number): boolean {
+    return this.#poller.wait(millis);
+  }
+
+  /** An SA has come for frames that wait. */
+  resume(): void {
+    this.#outbound.resume();
+    this.#afterOutbound();
+  }
+
+  close(): void {
+    this.#poller.close();
+  }
+
+  #runOutbound(): void {
+    for (let batch = 0; batch < TURN && this.#outbound.run(); batch++);
+    this.#afterOutbound();
+  }
+
+  #runInbound(receiver: Receiver): void {
+    for (let batch = 0; batch < TURN && this.#inbound.run(receiver); batch++);
+    this.#postEvents();
+  }
+
+  #afterOutbound(): void {
+    this.#device.reading = !this.#outbound.blocked && !this.#lost;
+    this.#postEvents();
+  }
+
+  #postEvents(): void {
+    const events = this.#options.arena.takeEvents();
+    if (events !== undefined) this.#options.postEvents(events);
+  }
+
+  /** Receivers may be lanes as well; a lane that only sends is not watched until it is full. */
+  #watchOf(fd: number): PollerWatch {
+    let watch = this.#watches.find((one) => one.fd === fd);
+    if (watch === undefined) {
+      watch = this.#poller.watch(fd, () => {});
+      watch.reading = false;
+      this.#watches.push(watch);
+    }
+    return watch;
+  }
+
+  #loseDevice(): void {
+    this.#lost = true;
+    this.#device.reading = false;
+    this.#options.deviceLost();
+  }
+}
