@@ -121,7 +121,7 @@ export abstract class Contexts implements NativeCipher {
   }
 
   /** @param done 1 if every call has succeeded */
-  protected status(done: number): number {
+  status(done: number): number {
     if (done === 1) return L.STATUS_OK;
     // Node's own use of OpenSSL must not find our failure in the thread's error queue.
     this.crypto.ERR_clear_error();

@@ -1,6 +1,6 @@
 /**
  * Node's own OpenSSL, without node:crypto: EVP calls through koffi over addresses in linear memory.
- * AES-NI and friends for large packets; a call costs about 20 ns, so small ones are better off in
+ * AES-NI and friends, with which large packets are fastest; small ones may be better off in
  * WebAssembly (see `hybrid`). Constant-time as far as OpenSSL is.
  */
 import * as L from '../../../../assembly/layout.ts';
@@ -10,36 +10,59 @@ import { KeyCache } from '../key-cache.ts';
 import { selfTest } from '../known-answers.ts';
 import { acceptsLength, isGmac, isKnownSuite, suiteOf } from '../suites.ts';
 import { Aead, Ccm, Gmac } from './aead.ts';
+import { AeadBatch } from './aead-batch.ts';
 import type { NativeCipher } from './contexts.ts';
 import { EncryptThenMac } from './encrypt-then-mac.ts';
 import { type Libcrypto, loadLibcrypto } from './libcrypto.ts';
 
+export interface OpensslOptions {
+  /** Make the calls of many packets at once, where this system can (`call-list.ts`). Default: true. */
+  readonly callLists?: boolean;
+}
+
 /** @throws EspalierError `ERR_BACKEND_UNAVAILABLE` if this node binary has no usable OpenSSL */
-export function createOpensslBackend(kernel: KernelMemory): CryptoBackend {
+export function createOpensslBackend(kernel: KernelMemory, { callLists = true }: OpensslOptions = {}): CryptoBackend {
   const crypto = loadLibcrypto();
-  selfTest((memory) => new OpensslBackend(crypto, memory));
-  return new OpensslBackend(crypto, kernel);
+  selfTest((memory) => new OpensslBackend(crypto, memory, callLists));
+  return new OpensslBackend(crypto, kernel, callLists);
 }
 
 interface KeyEntry {
   readonly suite: CipherSuite;
   readonly cipher: NativeCipher;
+  /** The same, if it goes into a batch. */
+  readonly aead: Aead | undefined;
 }
 
 class OpensslBackend implements CryptoBackend {
   readonly name = 'openssl';
   readonly #kernel: KernelMemory;
   readonly #keys: KeyCache<KeyEntry>;
+  readonly #sealing: AeadBatch | undefined;
+  readonly #opening: AeadBatch | undefined;
 
-  constructor(crypto: Libcrypto, kernel: KernelMemory) {
+  constructor(crypto: Libcrypto, kernel: KernelMemory, callLists: boolean) {
     this.#kernel = kernel;
+    if (callLists) {
+      const settle = (packet: number, status: number) => this.#settle(packet, status);
+      this.#sealing = AeadBatch.create(kernel, 'Encrypt', settle);
+      this.#opening = AeadBatch.create(kernel, 'Decrypt', settle);
+    }
+    const batches = this.#sealing !== undefined && this.#opening !== undefined;
     this.#keys = new KeyCache(
       kernel,
       (key) => {
         const suite = suiteOf(kernel, key);
-        return { suite, cipher: createNativeCipher(crypto, kernel, suite, key) };
+        const cipher = createNativeCipher(crypto, kernel, suite, key);
+        return { suite, cipher, aead: batches && cipher instanceof Aead ? cipher : undefined };
       },
-      ({ cipher }) => cipher.free(),
+      ({ cipher, aead }) => {
+        if (aead !== undefined) {
+          this.#sealing?.forget(aead);
+          this.#opening?.forget(aead);
+        }
+        cipher.free();
+      },
     );
   }
 
@@ -49,22 +72,34 @@ class OpensslBackend implements CryptoBackend {
 
   seal(descriptors: number, count: number): void {
     const { words } = this.#kernel;
+    const batch = this.#sealing;
     const end = descriptors + count * L.PACKET_SIZE;
     for (let packet = descriptors; packet < end; packet += L.PACKET_SIZE) {
-      const { suite, cipher } = this.#keys.get(words[(packet + L.PACKET_KEY) >>> 2]!);
+      const { suite, cipher, aead } = this.#keys.get(words[(packet + L.PACKET_KEY) >>> 2]!);
+      if (aead !== undefined) {
+        batch!.add(packet, aead);
+        continue;
+      }
       const fits = acceptsLength(suite, words[(packet + L.PACKET_LENGTH) >>> 2]!);
       this.#settle(packet, fits ? cipher.seal(packet) : L.STATUS_BAD_LENGTH);
     }
+    batch?.run();
   }
 
   open(descriptors: number, count: number): void {
     const { words } = this.#kernel;
+    const batch = this.#opening;
     const end = descriptors + count * L.PACKET_SIZE;
     for (let packet = descriptors; packet < end; packet += L.PACKET_SIZE) {
-      const { suite, cipher } = this.#keys.get(words[(packet + L.PACKET_KEY) >>> 2]!);
+      const { suite, cipher, aead } = this.#keys.get(words[(packet + L.PACKET_KEY) >>> 2]!);
+      if (aead !== undefined) {
+        batch!.add(packet, aead);
+        continue;
+      }
       const fits = acceptsLength(suite, words[(packet + L.PACKET_LENGTH) >>> 2]!);
       this.#settle(packet, fits ? cipher.open(packet) : L.STATUS_BAD_LENGTH);
     }
+    batch?.run();
   }
 
   /** Writes STATUS. What a failed call has left of a payload is nobody's to see. */

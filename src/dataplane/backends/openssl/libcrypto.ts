@@ -9,7 +9,7 @@
 import koffi from 'koffi';
 import { EspalierError } from '../../../errors.ts';
 
-type Address = number;
+export type Address = number;
 
 /** What is used of libcrypto, as `openssl/evp.h` declares it; each returns 1 for success. */
 export interface Libcrypto {
@@ -87,6 +87,12 @@ export function loadLibcrypto(): Libcrypto {
   }
 }
 
+const dlsym = koffi.load(null).func('uintptr_t dlsym(uintptr_t, str)') as (handle: number, name: string) => Address;
+const RTLD_DEFAULT = 0;
+
+/** Where a function of the program is, for call lists. */
+export const addressOf = (name: string): Address => dlsym(RTLD_DEFAULT, name);
+
 /** Checks what a call returned. Not for packets: there a failure is a status. */
 export function must(result: number, what: string): void {
   if (result !== 1) throw new EspalierError('ERR_BACKEND_UNAVAILABLE', `OpenSSL: ${what} failed`);
@@ -126,7 +132,11 @@ export class NativeBlock {
     this.bytes.set([0x74, 0x61, 0x67], TAG_NAME);
     this.#view.setBigUint64(TAG_PARAMETER, BigInt(this.#address + TAG_NAME), true);
     this.#view.setUint32(TAG_PARAMETER + 8, OSSL_PARAM_OCTET_STRING, true);
-    this.#view.setBigUint64(TAG_PARAMETER + 24, BigInt(tagLength), true);
+    this.setTagLength(tagLength);
+  }
+
+  setTagLength(length: number): void {
+    this.#words[TAG_LENGTH] = length;
   }
 
   /** Lets the parameter `tag` point to an ICV. */
@@ -146,6 +156,7 @@ const SEQUENCE_HIGH = 20;
 export const MAC = 32;
 const TAG_PARAMETER = 96;
 const TAG_DATA = (TAG_PARAMETER + 16) / 4;
+const TAG_LENGTH = (TAG_PARAMETER + 24) / 4;
 const TAG_NAME = 176;
 const OSSL_PARAM_OCTET_STRING = 5;
 const OSSL_PARAM_UTF8_STRING = 4;

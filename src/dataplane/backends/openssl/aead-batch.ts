@@ -1,0 +1,150 @@
+/**
+ * AEAD packets of any SAs, sealed or opened by one call list.
+ *
+ *     SLOT: a packet ─► its RECORDs, one for each of OpenSSL's calls
+ *                   └─► a NativeBlock for its nonce and its tag parameter
+ *
+ * What a packet of the same SA had in its slot before is still right, but for addresses, lengths and
+ * the nonce; so little is written per packet.
+ */
+import * as L from '../../../../assembly/layout.ts';
+import type { KernelMemory } from '../backend.ts';
+import type { Aead } from './aead.ts';
+import { CallList } from './call-list.ts';
+import type { Direction } from './contexts.ts';
+import { addressOf, NativeBlock } from './libcrypto.ts';
+
+/** Packets per list: RECORDs and blocks of all slots take half of a first-level cache. */
+const SLOTS = 32;
+
+// The calls of a packet, in their order; opening has no FETCH_TAG.
+const SET_NONCE = 0;
+const AAD = 1;
+const PAYLOAD = 2;
+const FINAL = 3;
+const FETCH_TAG = 4;
+
+const SALT_SIZE = 4;
+const NONCE_SIZE = 12;
+
+type Settle = (packet: number, status: number) => void;
+
+export class AeadBatch {
+  readonly #words: Uint32Array;
+  readonly #bytes: Uint8Array;
+  readonly #base: number;
+  readonly #direction: Direction;
+  readonly #calls: CallList;
+  readonly #callsPerPacket: number;
+  readonly #blocks = Array.from({ length: SLOTS }, () => new NativeBlock(16));
+  /** Whose packet was in a slot last. */
+  readonly #owners: (Aead | undefined)[] = new Array(SLOTS).fill(undefined);
+  readonly #packets = new Uint32Array(SLOTS);
+  readonly #settle: Settle;
+  #count = 0;
+
+  /**
+   * @param settle is told each packet's STATUS
+   * @returns undefined where there is no call list
+   */
+  static create(kernel: KernelMemory, direction: Direction, settle: Settle): AeadBatch | undefined {
+    const callsPerPacket = direction === 'Encrypt' ? FETCH_TAG + 1 : FINAL + 1;
+    const calls = CallList.create(SLOTS * callsPerPacket);
+    return calls && new AeadBatch(kernel, direction, calls, callsPerPacket, settle);
+  }
+
+  private constructor(
+    kernel: KernelMemory,
+    direction: Direction,
+    calls: CallList,
+    callsPerPacket: number,
+    settle: Settle,
+  ) {
+    this.#settle = settle;
+    this.#words = kernel.words;
+    this.#bytes = kernel.bytes;
+    this.#base = kernel.base;
+    this.#direction = direction;
+    this.#calls = calls;
+    this.#callsPerPacket = callsPerPacket;
+    const update = addressOf(`EVP_${direction}Update`);
+    const functions = [
+      addressOf(`EVP_${direction}Init_ex2`),
+      update,
+      update,
+      addressOf(`EVP_${direction}Final_ex`),
+      addressOf('EVP_CIPHER_CTX_get_params'),
+    ];
+    for (const [slot, block] of this.#blocks.entries()) {
+      const first = slot * callsPerPacket;
+      for (let call = 0; call < callsPerPacket; call++) calls.setFunction(first + call, functions[call]!);
+      calls.setArgument(first + SET_NONCE, 3, block.nonce);
+      calls.setArgument(first + AAD, 2, block.written);
+      calls.setArgument(first + PAYLOAD, 2, block.written);
+      // Nothing is left for Final to write.
+      calls.setArgument(first + FINAL, 1, block.mac);
+      calls.setArgument(first + FINAL, 2, block.written);
+      if (direction === 'Encrypt') calls.setArgument(first + FETCH_TAG, 1, block.tagParameter);
+      else calls.setArgument(first + SET_NONCE, 4, block.tagParameter);
+    }
+  }
+
+  /** Puts a packet on the list, and makes the calls when it is full. */
+  add(packet: number, aead: Aead): void {
+    const words = this.#words;
+    const calls = this.#calls;
+    const slot = this.#count++;
+    const block = this.#blocks[slot]!;
+    const first = slot * this.#callsPerPacket;
+    if (this.#owners[slot] !== aead) this.#assign(slot, aead);
+    this.#packets[slot] = packet;
+    const payload = this.#base + words[(packet + L.PACKET_PAYLOAD) >>> 2]!;
+    calls.setArgument(first + AAD, 3, this.#base + words[(packet + L.PACKET_AAD) >>> 2]!);
+    calls.setArgument(first + AAD, 4, words[(packet + L.PACKET_AAD_LENGTH) >>> 2]!);
+    calls.setArgument(first + PAYLOAD, 1, payload);
+    calls.setArgument(first + PAYLOAD, 3, payload);
+    calls.setArgument(first + PAYLOAD, 4, words[(packet + L.PACKET_LENGTH) >>> 2]!);
+    block.setTag(this.#base + words[(packet + L.PACKET_ICV) >>> 2]!);
+    // RFC 4106 §4, RFC 7634 §2: four bytes of salt, eight of IV.
+    const iv = words[(packet + L.PACKET_IV) >>> 2]!;
+    for (let i = 0; i < NONCE_SIZE - SALT_SIZE; i++) block.bytes[SALT_SIZE + i] = this.#bytes[iv + i]!;
+    if (this.#count === SLOTS) this.run();
+  }
+
+  /** Makes the calls of all packets on the list. */
+  run(): void {
+    const count = this.#count;
+    if (count === 0) return;
+    const calls = this.#calls;
+    const callsPerPacket = this.#callsPerPacket;
+    calls.run(count * callsPerPacket);
+    this.#count = 0;
+    for (let slot = 0; slot < count; slot++) {
+      const first = slot * callsPerPacket;
+      let done = calls.result(first);
+      for (let call = 1; call < callsPerPacket; call++) done &= calls.result(first + call);
+      this.#settle(this.#packets[slot]!, this.#owners[slot]!.status(done));
+    }
+  }
+
+  /** The contexts are about to go: what is on the list comes before that. */
+  forget(aead: Aead): void {
+    this.run();
+    for (const [slot, owner] of this.#owners.entries()) {
+      if (owner !== aead) continue;
+      this.#owners[slot] = undefined;
+      this.#blocks[slot]!.bytes.fill(0, 0, NONCE_SIZE);
+    }
+  }
+
+  #assign(slot: number, aead: Aead): void {
+    const block = this.#blocks[slot]!;
+    const context = aead.context(this.#direction);
+    for (let call = 0; call < this.#callsPerPacket; call++) {
+      this.#calls.setArgument(slot * this.#callsPerPacket + call, 0, context);
+    }
+    block.bytes.set(aead.salt);
+    block.setTagLength(aead.tagLength);
+    this.#owners[slot] = aead;
+  }
+}

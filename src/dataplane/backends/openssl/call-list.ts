@@ -1,0 +1,136 @@
+/**
+ * Many native calls for the price of one.
+ *
+ * Getting from JavaScript into a function and back costs 20 to 45 ns with koffi, most of it for
+ * addresses as arguments. A packet takes five calls, and what OpenSSL does in one of them often takes
+ * less. So calls are written down in memory, as RECORDs, and sixty bytes of machine code make them:
+ *
+ *      0         8         16        24        32        40        48        56
+ *     +---------+---------+---------+---------+---------+---------+---------+---------+
+ *     | FUNCTION| six arguments                                             | RESULT  |   u64 each
+ *     +---------+---------+---------+---------+---------+---------+---------+---------+
+ *
+ * The code lies in a page of its own that can be executed and not written to; V8 has such pages too,
+ * so where a system forbids them there is no WebAssembly either. On other processors than x86-64,
+ * and where the page is refused, there is no call list, and calls are made one by one.
+ */
+import koffi from 'koffi';
+import type { Address } from './libcrypto.ts';
+
+/** Bytes of a RECORD, and where its parts are in 32-bit words. */
+const RECORD = 64;
+const WORDS = RECORD / 4;
+const ARGUMENTS = 2;
+const RESULT = 14;
+
+/** `void run(RECORD *record, const RECORD *end)`, System V AMD64 ABI. */
+const X86_64 = `
+  53               push rbx
+  55               push rbp
+  48 83 ec 08      sub  rsp, 8            calls want the stack aligned to 16
+  48 89 fb         mov  rbx, rdi          record
+  48 89 f5         mov  rbp, rsi          end
+  eb 22            jmp  test
+  48 8b 7b 08      mov  rdi, [rbx + 8]    next:
+  48 8b 73 10      mov  rsi, [rbx + 16]
+  48 8b 53 18      mov  rdx, [rbx + 24]
+  48 8b 4b 20      mov  rcx, [rbx + 32]
+  4c 8b 43 28      mov  r8,  [rbx + 40]
+  4c 8b 4b 30      mov  r9,  [rbx + 48]
+  ff 13            call [rbx]
+  48 89 43 38      mov  [rbx + 56], rax
+  48 83 c3 40      add  rbx, 64
+  48 39 eb         cmp  rbx, rbp          test:
+  72 d9            jb   next
+  48 83 c4 08      add  rsp, 8
+  5d               pop  rbp
+  5b               pop  rbx
+  c3               ret
+`;
+
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const PROT_EXEC = 4;
+const MAP_PRIVATE_ANONYMOUS = 0x22;
+const PAGE = 4096;
+
+type Run = (record: Address, end: Address) => void;
+
+/** undefined before the first try; null where there can be none. One for all lists of a thread. */
+let code: Run | null | undefined;
+
+function runner(): Run | null {
+  if (code === undefined) code = process.arch === 'x64' ? load(assemble(X86_64)) : null;
+  return code;
+}
+
+/** @returns the bytes in front of each line's instruction */
+function assemble(listing: string): Uint8Array {
+  const bytes = listing.split('\n').flatMap(
+    (line) =>
+      line
+        .match(/^ {2}((?:[0-9a-f]{2} )+)/)?.[1]
+        ?.trim()
+        .split(' ') ?? [],
+  );
+  return Uint8Array.from(bytes, (byte) => Number.parseInt(byte, 16));
+}
+
+function load(bytes: Uint8Array): Run | null {
+  const libc = koffi.load(null);
+  const mmap = libc.func('uintptr_t mmap(uintptr_t, size_t, int, int, int, long)');
+  const mprotect = libc.func('int mprotect(uintptr_t, size_t, int)');
+  const munmap = libc.func('int munmap(uintptr_t, size_t)');
+  const page: Address = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
+  // MAP_FAILED is -1, and no page begins at an odd address.
+  if (page % PAGE !== 0) return null;
+  new Uint8Array(koffi.view(page, PAGE)).set(bytes);
+  if (mprotect(page, PAGE, PROT_READ | PROT_EXEC) !== 0) {
+    munmap(page, PAGE);
+    return null;
+  }
+  return koffi.decode(page, koffi.proto('void (uintptr_t, uintptr_t)')) as Run;
+}
+
+export class CallList {
+  readonly #words: Uint32Array;
+  readonly #address: Address;
+  readonly #run: Run;
+
+  /** @returns a list with room for so many calls, unless this system has none */
+  static create(records: number): CallList | undefined {
+    const run = runner();
+    return run === null ? undefined : new CallList(records, run);
+  }
+
+  private constructor(records: number, run: Run) {
+    this.#words = new Uint32Array(new ArrayBuffer(records * RECORD));
+    this.#address = Number(koffi.address(this.#words));
+    this.#run = run;
+  }
+
+  setFunction(record: number, address: Address): void {
+    this.#set(record * WORDS, address);
+  }
+
+  /** @param value an address, or a whole number that is not negative */
+  setArgument(record: number, argument: number, value: number): void {
+    this.#set(record * WORDS + ARGUMENTS + argument * 2, value);
+  }
+
+  /** Makes the first `count` calls, in their order. */
+  run(count: number): void {
+    this.#run(this.#address, this.#address + count * RECORD);
+  }
+
+  /** @returns the low half of what a call has returned, an `int` */
+  result(record: number): number {
+    return this.#words[record * WORDS + RESULT]! | 0;
+  }
+
+  #set(word: number, value: number): void {
+    const low = value >>> 0;
+    this.#words[word] = low;
+    this.#words[word + 1] = (value - low) / 2 ** 32;
+  }
+}
