@@ -117,6 +117,18 @@ describe('whoever waits for a child is told', () => {
     expect(left.completed.get(request)?.code).toBe('ERR_NO_ANSWER');
   });
 
+  test('after the first round of tries, though it is tried for ever', () => {
+    const { network, left, right } = pair({ left: { keyingtries: 0 } });
+    network.addresses.delete(RIGHT);
+    const request = network.command(left, 'initiate', 'right');
+    network.pass(300_000);
+    expect(left.completed.get(request)).toMatchObject({ code: 'ERR_NO_ANSWER' });
+    expect(left.completed.get(request)!.message).toContain('it is tried again meanwhile');
+    network.addresses.set(RIGHT, right);
+    network.pass(60_000);
+    expect(right.sas.size).toBe(2);
+  });
+
   test('when the gateway stops', () => {
     const { network, left } = pair();
     network.addresses.delete(LEFT);

@@ -316,6 +316,26 @@ describe('an IKE SA is rekeyed', () => {
   });
 });
 
+describe('an IKE SA is rekeyed by one side, and its child by the other', () => {
+  test('at once: they refuse each other, and the IKE SA goes first (RFC 7296 §2.25.2)', () => {
+    for (let round = 0; round < 4; round++) {
+      const { network, left, right } = established();
+      network.startTraffic();
+      network.pass(100);
+      network.command(left, 'rekey', 'right');
+      network.command(right, 'rekey', 'net');
+      network.pass(4_500);
+      expect(left.events.map(({ type }) => type)).toContain('ike-rekeyed');
+      expect(left.events.map(({ type }) => type)).not.toContain('child-rekeyed');
+      network.pass(15_000);
+      expect(right.events.filter(({ type }) => type === 'child-rekeyed').length).toBe(1);
+      expect(left.trace.filter((line) => /TEMPORARY/.test(line)).length).toBe(2);
+      expect(network.lost).toEqual([]);
+      expectOneChild(network, left, right);
+    }
+  });
+});
+
 describe('several children in one IKE SA', () => {
   const second = (own: 1 | 2) => ({
     more: {

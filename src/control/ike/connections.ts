@@ -232,13 +232,14 @@ export class ConnectionManager {
     const { keyingtries } = sa.connection;
     intent.tries++;
     const again = cause === 'dead' && (keyingtries === 0 || intent.tries < keyingtries);
+    // Whoever waits is answered now, not after all the tries there may be: `keyingtries` says how long it is tried.
+    this.fail(intent, undefined, why.code, again ? `${why.message}; it is tried again meanwhile` : why.message);
     if (again) {
       // What was asked for while it was tried is wanted, too.
       const wanted = new Map([...sa.wanted, ...sa.wantedAtFirst].map((each) => [each.config.name, each]));
       this.initiate(sa.connection, [...wanted.values()]);
       return;
     }
-    this.fail(intent, undefined, why.code, why.message);
     if (intent.keep.size > 0) this.retryLater(sa.connection);
   }
 

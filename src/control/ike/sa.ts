@@ -127,6 +127,8 @@ export class IkeSa {
   lastSent = 0;
   rekeyAt: number | undefined;
   reauthAt: number | undefined;
+  /** When the peer wanted to rekey it and was refused for the sake of a child. */
+  refusedRekeyAt = -Infinity;
   /** The lower nonce of the rekeying that made it: decides between two at once (RFC 7296 §2.8.2). */
   lowestNonce: Uint8Array = new Uint8Array();
   /** The SA that this one would take over from, while it is PASSIVE. */

@@ -13,6 +13,7 @@ import type { Payload } from '../../wire/payloads/index.ts';
 import type { Context } from '../context.ts';
 import { enqueue } from '../exchange.ts';
 import type { Failure } from '../failure.ts';
+import { pauseOfChild } from '../patience.ts';
 import { type IkeSa, newest, type WantedChild } from '../sa.ts';
 import { isLive, isUsable } from '../states.ts';
 import { CREATE_AGAIN } from '../succession.ts';
@@ -21,8 +22,7 @@ import { reportChildFailure } from './child-advice.ts';
 import { ChildExchange, respondWithChild } from './child-exchange.ts';
 import { DeleteChild } from './delete.ts';
 
-/** TEMPORARY_FAILURE: the peer is rekeying or so; it has this long for it (RFC 7296 §2.25). */
-const RETRY_PAUSE = 2_000;
+/** TEMPORARY_FAILURE: the peer is rekeying or so, but not for ever (RFC 7296 §2.25). */
 const MAX_RETRIES = 10;
 
 /** Asks for a child as soon as the window lets us; until then it counts as being made. */
@@ -77,7 +77,7 @@ class ChildCreate extends ChildExchange {
     const purpose = `${CREATE_AGAIN}${wanted.config.name}`;
     cx.log('debug', `${this.name}: the peer is busy, trying again soon`, sa.connection.name);
     sa.creating.add(wanted.config.name);
-    cx.setTimer(sa, purpose, cx.now + RETRY_PAUSE + cx.randomBelow(RETRY_PAUSE), () => {
+    cx.setTimer(sa, purpose, cx.now + pauseOfChild(cx, sa), () => {
       const successor = newest(sa);
       for (const each of [sa, successor]) each.creating.delete(wanted.config.name);
       if (successor.unwanted.delete(wanted.config.name)) return;

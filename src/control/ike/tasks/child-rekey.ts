@@ -25,15 +25,14 @@ import type { NotifyPayload } from '../../wire/payloads/notify.ts';
 import type { Context } from '../context.ts';
 import { enqueue } from '../exchange.ts';
 import { Failure } from '../failure.ts';
+import { pauseOfChild } from '../patience.ts';
 import type { IkeSa } from '../sa.ts';
 import { isLive } from '../states.ts';
 import type { Answer, Received } from '../task.ts';
 import { ChildExchange, respondWithChild } from './child-exchange.ts';
 import { awaitsChild, DeleteChild, findByPeerSpi } from './delete.ts';
 
-/** The peer cannot now: it is asked again after so long, more or less, so that the two do not meet again. */
-const RETRY_PAUSE = 2_000;
-/** It does not want to: it is asked again later, as long as the old child lives. */
+/** The peer does not want to: it is asked again later, as long as the old child lives. */
 const REFUSED_PAUSE = 30_000;
 
 export class ChildRekey extends ChildExchange {
@@ -95,7 +94,7 @@ export class ChildRekey extends ChildExchange {
       return;
     }
     const isBusy = notify === NOTIFY.TEMPORARY_FAILURE;
-    const pause = isBusy ? RETRY_PAUSE + cx.randomBelow(RETRY_PAUSE) : REFUSED_PAUSE;
+    const pause = isBusy ? pauseOfChild(cx, sa, old) : REFUSED_PAUSE;
     const words = notify === undefined ? failure.message : `${notifyName(notify)}: ${failure.message}`;
     cx.log(
       isBusy ? 'debug' : 'error',

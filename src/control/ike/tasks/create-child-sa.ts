@@ -28,7 +28,10 @@ export function respondCreateChildSa(cx: Context, sa: IkeSa, request: Received):
   if (protocol === PROTOCOL.IKE) {
     // RFC 7296 §2.25.2: not while we are creating, rekeying or closing a child, or closing the IKE SA.
     if (sa.state === 'DELETING' || sa.replacedBy !== undefined) throw temporary('this IKE SA is on its way out');
-    if (isBusyWithChild(sa)) throw temporary('a child SA is being created, rekeyed or deleted');
+    if (isBusyWithChild(sa)) {
+      sa.refusedRekeyAt = cx.now;
+      throw temporary('a child SA is being created, rekeyed or deleted');
+    }
     return respondIkeRekey(cx, sa, request);
   }
   if (!isUsable(sa.state) || sa.state === 'REKEYING') throw temporary('this IKE SA is being rekeyed or deleted');

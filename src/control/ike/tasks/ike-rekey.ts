@@ -24,6 +24,7 @@ import type { Context } from '../context.ts';
 import { enqueue } from '../exchange.ts';
 import { Failure, peerFailure } from '../failure.ts';
 import { algorithmsOf, NONCE_LENGTH, useKeys } from '../keying.ts';
+import { pauseOfIke } from '../patience.ts';
 import { errorNotify } from '../rules.ts';
 import { IkeSa } from '../sa.ts';
 import { becomeSuccessor, discardSuccessor, inherit } from '../succession.ts';
@@ -33,7 +34,7 @@ import { DeleteIke } from './delete.ts';
 import { expectFollowup } from './followup-ke.ts';
 import { InitiatorKeys } from './initiator-keys.ts';
 
-const RETRY_PAUSE = 2_000;
+/** The peer does not want to: it is asked again later, as long as the SA lives. */
 const REFUSED_PAUSE = 60_000;
 
 const spiBytes = (spi: bigint): Uint8Array => {
@@ -179,7 +180,7 @@ export class IkeRekey implements Task {
       return;
     }
     const isBusy = error.notify === NOTIFY.TEMPORARY_FAILURE;
-    const pause = isBusy ? RETRY_PAUSE + cx.randomBelow(RETRY_PAUSE) : REFUSED_PAUSE;
+    const pause = isBusy ? pauseOfIke(cx, sa) : REFUSED_PAUSE;
     const { message } = peerFailure(error, 'compare "proposals" on both sides');
     const when = `trying again in ${Math.round(pause / 1000)} s`;
     cx.log(isBusy ? 'debug' : 'error', `${this.name} failed, ${when}: ${message}`, sa.connection.name);
