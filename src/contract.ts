@@ -142,7 +142,7 @@ export interface DataPlane {
   /** @throws EspalierError `ERR_SAD_FULL`, `ERR_UNSUPPORTED_SUITE`, `ERR_SPI_IN_USE` */
   installSa(parameters: SaParameters): SaHandle;
   /** Moves an SA to new outer addresses (MOBIKE, NAT rebinding) without touching its counters. */
-  moveSa(sa: SaHandle, local: Endpoint, remote: Endpoint): void;
+  moveSa(sa: SaHandle, local: Endpoint, remote: Endpoint, udpEncapsulation: boolean): void;
   /** Stops the SA now, wipes its keys as soon as no worker is using it. Unknown handles are ignored. */
   removeSa(sa: SaHandle): void;
   counters(sa: SaHandle): SaCounters | undefined;

@@ -247,7 +247,8 @@ export class ControlPlane extends EventEmitter<ControlPlaneEvents> {
     send: ({ datagram }) => this.dataPlane.sendIke(datagram),
     timer: ({ at }) => this.setTimer(at),
     'install-sa': (effect) => this.installSa(effect),
-    'move-sa': ({ key, local, remote }) => this.withSa(key, (sa) => this.dataPlane.moveSa(sa, local, remote)),
+    'move-sa': ({ key, local, remote, udpEncapsulation }) =>
+      this.withSa(key, (sa) => this.dataPlane.moveSa(sa, local, remote, udpEncapsulation)),
     'remove-sa': ({ key }) =>
       this.withSa(key, (sa) => {
         this.dataPlane.removeSa(sa);

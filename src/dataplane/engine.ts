@@ -192,8 +192,8 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
     return sa;
   }
 
-  moveSa(sa: SaHandle, local: Endpoint, remote: Endpoint): void {
-    this.#sad.move(sa, local, remote);
+  moveSa(sa: SaHandle, local: Endpoint, remote: Endpoint, udpEncapsulation: boolean): void {
+    this.#sad.move(sa, local, remote, udpEncapsulation);
     if (this.#sad.parameters(sa)?.direction === 'out') this.#pathMtus.set(sa, remote);
   }
 

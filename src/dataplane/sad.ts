@@ -144,10 +144,10 @@ export class Sad {
   }
 
   /** Gives an SA new outer addresses; unknown handles are ignored. */
-  move(handle: SaHandle, local: Endpoint, remote: Endpoint): void {
+  move(handle: SaHandle, local: Endpoint, remote: Endpoint, udpEncapsulation: boolean): void {
     const sa = this.#installed.get(handle);
     if (sa === undefined) return;
-    const parameters = { ...sa.parameters, local, remote };
+    const parameters = { ...sa.parameters, local, remote, udpEncapsulation };
     const geometry = geometryOf(parameters);
     this.#checkAddressing(parameters, sa.parameters);
     this.#records.writePath(sa.address, parameters, geometry, sa.pathMtu);

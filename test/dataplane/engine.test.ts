@@ -122,7 +122,7 @@ describe('the data plane', () => {
     a.send(packet('before'));
     expect(await b.receive()).toBeDefined();
     const mapped = once<unknown[]>((resolve) => b.dataPlane.on('mapping', (...values) => resolve(values)));
-    b.dataPlane.moveSa(sa.in, b.endpoint, c.endpoint);
+    b.dataPlane.moveSa(sa.in, b.endpoint, c.endpoint, true);
     a.send(packet('from elsewhere'));
     expect(await mapped).toEqual([sa.in, a.endpoint]);
   });

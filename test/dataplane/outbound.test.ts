@@ -102,7 +102,7 @@ describe('ESP in tunnel mode, UDP-encapsulated', () => {
     expect(sent.map(({ bytes }) => Buffer.from(bytes).readUInt32BE(0))).toEqual(
       [1, 2, 1, 2, 1, 2].map((host) => 0x1000 + host),
     );
-    bed.sad.move(sas[1]!, SA.local, { address: '192.0.2.9', port: 4500 });
+    bed.sad.move(sas[1]!, SA.local, { address: '192.0.2.9', port: 4500 }, SA.udpEncapsulation);
     const moved = bed.send(...frames);
     expect(new Set(moved.map(({ message, to }) => `${message} ${to.address}`))).toEqual(
       new Set(['0 192.0.2.2', '1 192.0.2.9']),

@@ -100,10 +100,21 @@ describe('the SAD', () => {
     const handle = sad.install(SA);
     const record = sad.address(handle)!;
     memory.words[(record + R.SA_PACKETS) >>> 2] = 12;
-    sad.move(handle, { address: '2001:db8::1', port: 4500 }, { address: '2001:db8::2', port: 4501 });
+    sad.move(handle, { address: '2001:db8::1', port: 4500 }, { address: '2001:db8::2', port: 4501 }, true);
     expect(readSockaddr(memory.bytes, record + R.SA_REMOTE)).toEqual({ address: '2001:db8::2', port: 4501 });
     expect(word(record + R.SA_FLAGS) & R.SA_FLAG_OUTER6).not.toBe(0);
     expect(sad.counters(handle)?.packets).toBe(12);
+  });
+
+  it('takes an SA out of UDP, and puts it back, as NATs come and go', () => {
+    const { sad, memory, word } = makeSad(16);
+    const handle = sad.install(SA);
+    const record = sad.address(handle)!;
+    for (const udp of [false, true]) {
+      sad.move(handle, SA.local, SA.remote, udp);
+      expect(word(record + R.SA_FLAGS) & R.SA_FLAG_UDP).toBe(udp ? R.SA_FLAG_UDP : 0);
+      expect(readSockaddr(memory.bytes, record + R.SA_REMOTE).port).toBe(udp ? SA.remote.port : 0);
+    }
   });
 
   it('reserves SPIs above 255 that nobody has', () => {

@@ -47,6 +47,50 @@ describe('a child that is to come back', () => {
   });
 });
 
+describe('a gateway without any address', () => {
+  test('traps what is to be trapped all the same, and calls as soon as it has one', () => {
+    let address: string | undefined;
+    const { network, left, right } = pair({
+      left: { local_addrs: [], mobike: true },
+      right: { mobike: true },
+      leftChild: { start_action: 'trap|start' },
+      options: { sourceAddress: () => address },
+    });
+    network.feed(left, { type: 'start' });
+    expect(traps(left)).toBe(1);
+    network.pass(60_000);
+    expect(right.sas.size).toBe(0);
+    address = LEFT;
+    network.feed(left, { type: 'addresses', addresses: [LEFT] });
+    network.pass(100);
+    expect(right.sas.size).toBe(2);
+  });
+
+  test('begins anew from its new address what it was calling from the old one', () => {
+    const moved = '192.0.2.77';
+    let address = LEFT;
+    const options = { sourceAddress: () => address };
+    const { network, left, right } = pair({
+      left: { local_addrs: [], mobike: true },
+      right: { remote_addrs: [] },
+      options,
+    });
+    const request = network.command(left, 'initiate', 'right');
+    network.pass(15);
+    network.addresses.delete(LEFT);
+    network.addresses.set(moved, left);
+    address = moved;
+    network.feed(left, { type: 'addresses', addresses: [moved] });
+    network.settle();
+    expect(left.completed.has(request)).toBe(true);
+    expect(left.completed.get(request)).toBeUndefined();
+    expect(right.core.status(network.now).at(-1)).toMatchObject({
+      remote: { address: moved },
+      children: [{ name: 'net' }],
+    });
+  });
+});
+
 describe('a child that is lost', () => {
   function lost(more: Sides = {}) {
     const made = pair({ left: { dpd_delay: 10 }, ...more });

@@ -50,6 +50,40 @@ describe('MOBIKE (RFC 4555)', () => {
     expect(left.core.status(network.now)[0]!.local.address).toBe(NEW);
   });
 
+  test('moves in the middle of a rekeying: the peer is told over the new SA', () => {
+    for (const moveAfter of [0, 5, 15]) {
+      const { network, left, right } = established();
+      network.command(left, 'rekey', 'right');
+      network.pass(moveAfter);
+      network.addresses.delete(LEFT);
+      network.addresses.set(NEW, left);
+      network.feed(left, { type: 'addresses', addresses: [NEW] });
+      network.pass(10_000);
+      for (const node of [left, right]) expect(node.core.status(network.now).length).toBe(1);
+      for (const sa of right.sas.values()) expect(sa.remote.address).toBe(NEW);
+    }
+  });
+
+  test('from behind a NAT to in front of it takes ESP out of UDP, and back (RFC 4555 §3.5)', () => {
+    const { network, left, right } = pair({ left: { mobike: true }, right: { mobike: true, remote_addrs: [] } });
+    const plain = network.tamper;
+    nat(network, left);
+    const behind = network.tamper;
+    network.command(left, 'initiate', 'right');
+    network.settle();
+    network.addresses.set(NEW, left);
+    for (const [address, tamper] of [
+      [NEW, plain],
+      [LEFT, behind],
+    ] as const) {
+      network.tamper = tamper;
+      network.feed(left, { type: 'addresses', addresses: [address] });
+      network.settle();
+      const all = [left, right].flatMap(({ sas }) => [...sas.values()]);
+      expect(all.map(({ udpEncapsulation }) => udpEncapsulation)).toEqual(Array(4).fill(address === LEFT));
+    }
+  });
+
   test('an address that stays is left alone', () => {
     const { network, left } = established();
     const before = network.sent.length;

@@ -20,6 +20,8 @@ export interface NodeOptions {
   /** Makes every key, nonce and SPI come again the same way. */
   readonly random?: RandomSource;
   readonly crypto?: CryptoProviderName | CryptoProvider;
+  /** The address that it has, where the configuration names none. */
+  readonly sourceAddress?: () => string | undefined;
 }
 
 const provider = ({ crypto = 'node', random }: NodeOptions): CryptoProvider =>
@@ -60,7 +62,7 @@ export class Node {
         },
         releaseSpi: (spi) => this.reserved.delete(spi),
         counters: (sa) => this.counters.get(sa),
-        sourceAddress: () => undefined,
+        sourceAddress: options.sourceAddress ?? (() => undefined),
       },
     });
   }
@@ -224,7 +226,8 @@ export class Network {
       }
       case 'move-sa': {
         const parameters = node.sas.get(effect.key);
-        if (parameters) node.sas.set(effect.key, { ...parameters, local: effect.local, remote: effect.remote });
+        const { local, remote, udpEncapsulation } = effect;
+        if (parameters) node.sas.set(effect.key, { ...parameters, local, remote, udpEncapsulation });
         break;
       }
       case 'remove-sa':

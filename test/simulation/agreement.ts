@@ -1,5 +1,6 @@
 /** When everything had time to come right: do the two sides of each connection have the same SAs? */
 import type { ChildSaStatus, IkeSaStatus } from '../../src/control/manage/status.ts';
+import type { InstalledSa } from './data-plane.ts';
 import type { Gateway } from './gateway.ts';
 import { connectionName, GIVES_UP_AFTER, type Link } from './schedule.ts';
 import { Violation } from './violation.ts';
@@ -139,7 +140,16 @@ export class Agreement {
       const inbound = to.dataPlane.inbound(spi);
       if (out.length !== 1 || inbound === undefined || out[0]!.secret !== inbound.secret)
         throw new Violation('both sides have the same keys', `${child.name} from ${from.name} to ${to.name}`);
+      this.checkPath(child, from, to, out[0]!);
     }
+  }
+
+  /** Wherever the two have been since: what one sends gets to the other. */
+  private checkPath({ name }: ChildSaStatus, from: Gateway, to: Gateway, sa: InstalledSa): void {
+    const arrival = this.world.network.route(from.index, sa.local, sa.remote, sa.encapsulated);
+    if (arrival?.gateway === to.index) return;
+    const path = `${sa.local.address}:${sa.local.port} to ${sa.remote.address}:${sa.remote.port}`;
+    throw new Violation('packets find their way', `${name} from ${from.name} to ${to.name} goes from ${path}`);
   }
 
   /**

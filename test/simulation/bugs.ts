@@ -11,6 +11,7 @@ import { ChildRekey } from '../../src/control/ike/tasks/child-rekey.ts';
 import { DeleteChild, DeleteIke } from '../../src/control/ike/tasks/delete.ts';
 import { IkeAuth } from '../../src/control/ike/tasks/ike-auth.ts';
 import { Liveness } from '../../src/control/ike/tasks/liveness.ts';
+import { UpdateAddresses } from '../../src/control/ike/tasks/mobike.ts';
 import { NOTIFY } from '../../src/control/wire/iana.ts';
 import { FORGOTTEN, RESTLESS } from './agreement.ts';
 
@@ -204,6 +205,20 @@ export const BUGS: readonly PlantedBug[] = [
         sa.creating.delete(this.config.name);
         this.asked = undefined;
       },
+  ),
+  bug(
+    'does not tell the peer that it has moved',
+    'packets find their way',
+    UpdateAddresses.prototype,
+    'build',
+    nothing,
+  ),
+  bug(
+    'moves the IKE SA without its children',
+    'packets find their way',
+    IkeCore.prototype,
+    'handle',
+    meddling((effects) => effects.filter(({ type }) => type !== 'move-sa')),
   ),
   bug(
     'answers commands twice',

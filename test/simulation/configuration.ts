@@ -1,18 +1,9 @@
-/** The configuration of each gateway of a schedule, and the addresses of the simulated network. */
+/** The configuration of each gateway of a schedule. */
 import { configFromObject } from '../../src/control/config/load.ts';
 import type { Config, ConnectionConfig } from '../../src/control/config/model.ts';
 import type { ConfigInput } from '../../src/control/config/schema.ts';
+import { awayAddress, homeAddress, isMobile, publicAddress } from './addresses.ts';
 import { childName, connectionName, type Link, RETRANSMISSION, type Schedule, type Side } from './schedule.ts';
-
-/** Where a gateway believes itself to be. */
-export const ownAddress = (schedule: Pick<Schedule, 'nat'>, gateway: number): string =>
-  schedule.nat && gateway === 0 ? '10.0.0.2' : `192.0.2.${gateway + 1}`;
-
-/** Where the others find it. */
-export const publicAddress = (schedule: Pick<Schedule, 'nat'>, gateway: number): string =>
-  schedule.nat && gateway === 0 ? NAT_ADDRESS : ownAddress(schedule, gateway);
-
-export const NAT_ADDRESS = '203.0.113.1';
 
 /** Retransmission and so on, quicker than by default, so that a schedule sees the end of it. */
 const CONTROL = {
@@ -42,8 +33,8 @@ function connection(schedule: Schedule, link: Link, gateway: number): Connection
     rand_time: Math.floor(side.childRekey / 4),
   });
   return {
-    local_addrs: [ownAddress(schedule, gateway)],
-    remote_addrs: [publicAddress(schedule, peer)],
+    local_addrs: isMobile(schedule, gateway) ? [] : [homeAddress(schedule, gateway)],
+    remote_addrs: [publicAddress(schedule, peer), ...(isMobile(schedule, peer) ? [awayAddress(peer)] : [])],
     proposals: [`aes128gcm16-prfsha256-x25519${hybrid}`],
     rekey_time: side.ikeRekey,
     rand_time: Math.floor(side.ikeRekey / 4),
@@ -83,8 +74,14 @@ function resolve(input: ConfigInput): Config {
 export function configOf(schedule: Schedule, gateway: number, variant: number): Config {
   const control = { ...CONTROL, window_size: schedule.window };
   const links = schedule.links.filter(({ left, right }) => left === gateway || right === gateway);
+  // Its other addresses, which it tells its peers of (RFC 4555 §3.4).
+  const listen = isMobile(schedule, gateway) ? [homeAddress(schedule, gateway), awayAddress(gateway)] : undefined;
   const configs = links.map((link) =>
-    resolve({ control, connections: { [connectionName(link)]: connection(schedule, link, gateway) } }),
+    resolve({
+      ...(listen && { gateway: { listen } }),
+      control,
+      connections: { [connectionName(link)]: connection(schedule, link, gateway) },
+    }),
   );
   const connections = links.map((link, index) =>
     settle(configs[index]!.connections[0]!, link, link.sides[link.left === gateway ? 0 : 1], variant),

@@ -17,7 +17,7 @@ export interface InstalledSa {
   readonly name: string;
   local: Endpoint;
   remote: Endpoint;
-  readonly encapsulated: boolean;
+  encapsulated: boolean;
   packets: number;
   lastUsed: number;
   /** Outbound: the last number used. Inbound: those that came. */
@@ -113,7 +113,8 @@ export class DataPlane {
   receive(packet: Packet, now: number): { readonly verdict: Verdict; readonly sa?: InstalledSa } {
     const sa = this.inbound(packet.spi);
     if (sa === undefined) return { verdict: 'no SA' };
-    if (sa.secret !== packet.secret || sa.encapsulated !== packet.encapsulated) return { verdict: 'wrong key', sa };
+    // RFC 7296 §2.23: with UDP around it or without, whatever the SA itself sends.
+    if (sa.secret !== packet.secret) return { verdict: 'wrong key', sa };
     if (sa.seen.has(packet.sequence)) return { verdict: 'replayed', sa };
     sa.seen.add(packet.sequence);
     sa.lastUsed = now;

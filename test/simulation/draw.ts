@@ -72,6 +72,7 @@ const WEIGHTS: readonly (readonly [Kind, number])[] = [
   ['clock', 3],
   ['reload', 3],
   ['rebind', 3],
+  ['move', 5],
   ['install-failed', 1],
 ];
 /** Nothing that takes an SA down: nothing may go down then, and no packet be lost. */
@@ -112,6 +113,8 @@ class EventDrawer {
         return [this.cut(at)];
       case 'rebind':
         return this.nat ? [{ at, kind, gateway: 0 }] : [];
+      case 'move':
+        return this.journey(at, gateway);
       case 'clock':
         return [{ at, kind, gateway, step: random.between(-500, 15_000) }];
       case 'reload':
@@ -125,6 +128,16 @@ class EventDrawer {
     const way = this.random.pick(['both', 'both', 'left', 'right'] as const);
     const duration = this.random.between(500, 40_000);
     return { at, kind: 'cut', link: this.random.below(this.links.length), way, duration };
+  }
+
+  /** Somewhere else, and often back again, before or after anybody could notice. */
+  private journey(at: number, gateway: number): ScheduledEvent[] {
+    const { random } = this;
+    const gap = () => random.pick([0, 0, 0, -2000, 300, 3000, 20_000]);
+    const out: ScheduledEvent = { at, kind: 'move', gateway, to: random.chance(0.9) ? 'away' : 'home', gap: gap() };
+    if (!random.chance(0.6)) return [out];
+    const stay = random.chance(0.5) ? random.between(0, 4 * this.latency) : random.between(1000, 40_000);
+    return [out, { at: at + stay, kind: 'move', gateway, to: 'home', gap: gap() }];
   }
 
   /** Nobody calls through a NAT from outside. */

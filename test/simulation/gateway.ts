@@ -3,7 +3,7 @@ import type { IkeDatagram, SelectorSide } from '../../src/contract.ts';
 import { IkeCore } from '../../src/control/ike/core.ts';
 import type { Effect, IkeEvent, Input } from '../../src/control/ike/effects.ts';
 import type { IkeSaStatus } from '../../src/control/manage/status.ts';
-import { configOf, ownAddress } from './configuration.ts';
+import { configOf } from './configuration.ts';
 import { DataPlane } from './data-plane.ts';
 import { simulatedProvider } from './provider.ts';
 import { Random } from './random.ts';
@@ -14,6 +14,8 @@ import { standInProvider } from './stand-in.ts';
 export interface Surroundings {
   /** Milliseconds of true time. */
   readonly now: number;
+  /** Addresses that the gateway has. */
+  addressesOf(gateway: Gateway): readonly string[];
   /** Does anybody read what cores log? */
   readonly isWatched: boolean;
   send(from: Gateway, datagram: IkeDatagram): void;
@@ -31,7 +33,6 @@ const EPOCH = 1_700_000_000_000;
 
 export class Gateway {
   readonly index: number;
-  readonly address: string;
   dataPlane = new DataPlane();
   core: IkeCore;
   /** Counts crashes. */
@@ -52,7 +53,6 @@ export class Gateway {
     this.schedule = schedule;
     this.index = index;
     this.world = world;
-    this.address = ownAddress(schedule, index);
     this.rate = 1 + (schedule.skew[index] ?? 0) / 1_000_000;
     this.offset = EPOCH + index * 12_345;
     this.core = this.makeCore();
@@ -82,7 +82,7 @@ export class Gateway {
         },
         releaseSpi: (spi) => dataPlane.reserved.delete(spi),
         counters: (sa) => dataPlane.counters(sa),
-        sourceAddress: () => this.address,
+        sourceAddress: () => this.world.addressesOf(this)[0],
       },
     });
   }
@@ -165,7 +165,8 @@ export class Gateway {
         return;
       case 'move-sa': {
         const sa = sas.get(effect.key);
-        if (sa !== undefined) Object.assign(sa, { local: effect.local, remote: effect.remote });
+        const { local, remote, udpEncapsulation: encapsulated } = effect;
+        if (sa !== undefined) Object.assign(sa, { local, remote, encapsulated });
         return;
       }
       case 'remove-sa':

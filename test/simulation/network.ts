@@ -1,6 +1,6 @@
 /** The network between gateways: who has which address, a NAT, cut links, and each datagram's fate. */
 import type { Endpoint } from '../../src/contract.ts';
-import { NAT_ADDRESS, ownAddress } from './configuration.ts';
+import { homeAddress, isInside, NAT_ADDRESS } from './addresses.ts';
 import { Random } from './random.ts';
 import type { Fate, FaultRates, Schedule } from './schedule.ts';
 
@@ -43,16 +43,30 @@ export class Network {
   /** What happened to datagrams so far, as a schedule's `fates`. */
   readonly fates: Record<string, Fate> = {};
   private readonly schedule: Schedule;
-  private readonly addresses: readonly string[];
+  /** What each gateway has at this moment. */
+  private readonly addresses: (readonly string[])[];
   private readonly counts: number[];
   private readonly random: Random;
   private calm = false;
 
   constructor(schedule: Schedule) {
     this.schedule = schedule;
-    this.addresses = Array.from({ length: schedule.gateways }, (_, index) => ownAddress(schedule, index));
+    this.addresses = Array.from({ length: schedule.gateways }, (_, index) => [homeAddress(schedule, index)]);
     this.counts = this.addresses.map(() => 0);
     this.random = new Random('network', schedule.seed);
+  }
+
+  addressesOf(gateway: number): readonly string[] {
+    return this.addresses[gateway]!;
+  }
+
+  setAddresses(gateway: number, addresses: readonly string[]): void {
+    this.addresses[gateway] = addresses;
+  }
+
+  /** Has that gateway that address now? */
+  isAt(gateway: number, { address }: Endpoint): boolean {
+    return this.addresses[gateway]!.includes(address);
   }
 
   /** From now on nothing goes wrong. */
@@ -71,18 +85,25 @@ export class Network {
     return (this.cuts.get(`${from}/${to}`) ?? 0) > 0;
   }
 
-  /** @returns where something sent by `from` arrives, and from where it seems to come; undefined for nowhere */
-  route(from: number, local: Endpoint, remote: Endpoint): Arrival | undefined {
-    const source =
-      this.schedule.nat && from === 0 ? { address: NAT_ADDRESS, port: this.nat.out(local.port) } : { ...local };
-    if (remote.address === NAT_ADDRESS) {
-      const port = this.nat.back(remote.port);
-      if (!this.schedule.nat || port === undefined) return undefined;
-      return { gateway: 0, local: { address: this.addresses[0]!, port }, remote: source };
-    }
-    const gateway = this.addresses.indexOf(remote.address);
-    const isInside = this.schedule.nat && gateway === 0;
-    return gateway < 0 || isInside ? undefined : { gateway, local: { ...remote }, remote: source };
+  /**
+   * @param udp does it have ports? What has none does not get through the NAT
+   * @returns where something sent by `from` arrives, and from where it seems to come; undefined for nowhere
+   */
+  route(from: number, local: Endpoint, remote: Endpoint, udp = true): Arrival | undefined {
+    if (!this.isAt(from, local)) return undefined;
+    const isTranslated = isInside(this.schedule, from) && local.address === homeAddress(this.schedule, from);
+    if (isTranslated && !udp) return undefined;
+    const source = isTranslated ? { address: NAT_ADDRESS, port: this.nat.out(local.port) } : { ...local };
+    if (remote.address === NAT_ADDRESS) return udp ? this.inwards(remote.port, source) : undefined;
+    const gateway = this.addresses.findIndex((addresses) => addresses.includes(remote.address));
+    const isHidden = isInside(this.schedule, gateway) && remote.address === homeAddress(this.schedule, gateway);
+    return gateway < 0 || isHidden ? undefined : { gateway, local: { ...remote }, remote: source };
+  }
+
+  private inwards(outside: number, remote: Endpoint): Arrival | undefined {
+    const port = this.nat.back(outside);
+    const local = { address: homeAddress(this.schedule, 0), port: port ?? 0 };
+    return port === undefined || !this.isAt(0, local) ? undefined : { gateway: 0, local, remote };
   }
 
   /** @returns what happens to the next datagram of that gateway's; undefined for nothing */

@@ -5,6 +5,7 @@
  */
 import type { IkeDatagram } from '../../src/contract.ts';
 import type { Effect, Input } from '../../src/control/ike/effects.ts';
+import { awayAddress, homeAddress, isMobile } from './addresses.ts';
 import { Agreement, type Problem, RESTLESS } from './agreement.ts';
 import type { Packet } from './data-plane.ts';
 import { Gateway, type Surroundings } from './gateway.ts';
@@ -120,6 +121,8 @@ export class World implements Surroundings {
     timeline.runUntil(schedule.chaos);
     this.note(undefined, 'the network is in order from now on');
     this.network.heal();
+    for (const gateway of gateways)
+      if (isMobile(schedule, gateway.index)) this.readdress(gateway, [homeAddress(schedule, gateway.index)]);
     for (const gateway of gateways) if (!gateway.running) this.restart(gateway);
     timeline.runUntil(schedule.chaos + SETTLES_AFTER);
     const agreement = new Agreement(this);
@@ -179,6 +182,9 @@ export class World implements Surroundings {
       case 'rebind':
         this.network.nat.forget();
         return;
+      case 'move':
+        this.move(gateway, event);
+        return;
       case 'clock':
         gateway.stepClock(event.step);
         return;
@@ -193,6 +199,30 @@ export class World implements Surroundings {
     if (gateway.running) return;
     this.note(gateway, 'starts again');
     gateway.restart();
+  }
+
+  /** To another network: with a gap, without one, or with both addresses for a while. */
+  private move(gateway: Gateway, { to, gap }: Extract<GatewayEvent, { kind: 'move' }>): void {
+    // The network is in order again, and everybody at home.
+    if (this.now >= this.schedule.chaos) return;
+    const { index } = gateway;
+    const next = to === 'home' ? homeAddress(this.schedule, index) : awayAddress(index);
+    const before = this.network.addressesOf(index).filter((address) => address !== next);
+    this.readdress(gateway, [...(gap < 0 ? before : []), ...(gap > 0 ? [] : [next])]);
+    if (gap === 0) return;
+    this.timeline.plan(this.now + Math.abs(gap), () => {
+      if (this.now < this.schedule.chaos) this.readdress(gateway, [next]);
+    });
+  }
+
+  private readdress(gateway: Gateway, addresses: readonly string[]): void {
+    this.network.setAddresses(gateway.index, addresses);
+    this.note(gateway, `its address is ${addresses.join(' and ') || 'gone'}`);
+    if (gateway.running) gateway.feed({ type: 'addresses', addresses });
+  }
+
+  addressesOf({ index }: Gateway): readonly string[] {
+    return this.network.addressesOf(index);
   }
 
   private cut({ link, way, duration }: Extract<ScheduledEvent, { kind: 'cut' }>): void {
@@ -240,7 +270,7 @@ export class World implements Surroundings {
       this.inFlight--;
       const gateway = this.gateways[arrival.gateway]!;
       // A keepalive ends in the data plane.
-      if (!gateway.running || data.length < 28) return;
+      if (!gateway.running || data.length < 28 || !this.network.isAt(gateway.index, arrival.local)) return;
       gateway.feed({ type: 'datagram', datagram: { local: arrival.local, remote: arrival.remote, data } });
     });
   }
@@ -263,14 +293,15 @@ export class World implements Surroundings {
   }
 
   private sendPacket(flow: Flow, packet: Packet): void {
-    const arrival = this.network.route(flow.from, packet.local, packet.remote);
+    const arrival = this.network.route(flow.from, packet.local, packet.remote, packet.encapsulated);
     const isCut = this.network.isCut(flow.from, flow.to);
     const sent = this.now;
     if (isCut && !this.network.isCut(flow.to, flow.from)) return;
     if (!isCut && this.network.losesPacket()) return;
     const receiver = isCut || arrival === undefined ? undefined : this.gateways[arrival.gateway];
     this.timeline.plan(sent + this.schedule.latency + this.network.packetDelay(), () => {
-      if (receiver?.running) this.receivePacket(flow, packet, arrival!, receiver, sent);
+      if (receiver?.running && this.network.isAt(receiver.index, arrival!.local))
+        this.receivePacket(flow, packet, arrival!, receiver, sent);
       else this.witness.swallowed(flow, sent, 'there is nobody');
     });
   }
@@ -349,6 +380,8 @@ function describe(event: GatewayEvent): string {
       return 'an SA could not be installed';
     case 'crash':
       return `crashes for ${event.downtime} ms`;
+    case 'move':
+      return `moves ${event.to}`;
     case 'rebind':
       return 'its NAT forgets all mappings';
     case 'clock':

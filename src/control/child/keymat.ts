@@ -58,6 +58,10 @@ export interface SoftLimits {
   readonly softPackets: number | undefined;
 }
 
+/** @returns whether a child goes in UDP: as its IKE SA's path is now, and never AH (RFC 3948 §1) */
+export const isEncapsulated = ({ owner, agreement }: ChildSa): boolean =>
+  owner.udpEncapsulation && agreement.protocol === 'esp';
+
 /** @returns the SA of one direction, as the data plane takes it */
 export function saParameters(
   sa: IkeSa,
@@ -75,7 +79,7 @@ export function saParameters(
     spi: direction === 'in' ? agreement.spiIn : agreement.spiOut,
     local: sa.local,
     remote: sa.remote,
-    udpEncapsulation: sa.udpEncapsulation && agreement.protocol === 'esp',
+    udpEncapsulation: isEncapsulated(child),
     suite: agreement.suite,
     keys,
     esn: agreement.esn,

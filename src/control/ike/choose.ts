@@ -1,6 +1,6 @@
 /** Which connection a peer is meant by: first by addresses (IKE_SA_INIT), then by identities (IKE_AUTH). */
 import { acceptsIdentity, type IdentityBytes, matchIdentity } from '../auth/identity.ts';
-import type { ConnectionConfig } from '../config/model.ts';
+import type { ChildConfig, ConnectionConfig, SelectorConfig } from '../config/model.ts';
 import { addressBytes, compareAddresses, isAddress, parseRange } from '../wire/address.ts';
 import { PROTOCOL } from '../wire/iana.ts';
 
@@ -66,3 +66,11 @@ export function ownAddress({ localAddrs }: ConnectionConfig, peer: string): stri
 /** @returns whether any proposal of the connection has additional key exchanges (RFC 9370) */
 export const wantsIntermediate = ({ proposals }: ConnectionConfig): boolean =>
   proposals.some(({ protocol, transforms }) => protocol === PROTOCOL.IKE && transforms.some(({ type }) => type >= 6));
+
+/** Peers from anywhere, and selectors that follow their addresses, come and go: nobody would lift what they left. */
+export const isSiteToSite = (connection: ConnectionConfig, { remoteTs }: ChildConfig): boolean =>
+  peerAddress(connection) !== undefined && !followsAddress(remoteTs);
+
+/** Are there `dynamic` selectors? */
+export const followsAddress = (selectors: readonly SelectorConfig[]): boolean =>
+  selectors.length === 0 || selectors.some(({ addresses }) => addresses === undefined);

@@ -8,9 +8,10 @@ import { announceHeir } from '../child/install.ts';
 import { intersect } from '../child/narrowing.ts';
 import { ownSelectors } from '../child/negotiation.ts';
 import type { ChildConfig, ClosingAction, ConnectionConfig } from '../config/model.ts';
-import { peerAddress } from './choose.ts';
+import { followsAddress, isSiteToSite, peerAddress } from './choose.ts';
 import type { Context } from './context.ts';
 import type { Cause } from './failure.ts';
+import { because, destroy } from './lifecycle.ts';
 import { type IkeSa, newest, type WantedChild } from './sa.ts';
 import { isLive, isUsable } from './states.ts';
 import type { Timer } from './timers.ts';
@@ -19,6 +20,8 @@ import type { Timer } from './timers.ts';
 const FIRST_RETRY = 2_000;
 const LONGEST_RETRY = 120_000;
 const REAUTH_RETRY = 60_000;
+/** In place of our own address where none is needed. */
+const ANY_ADDRESS = '0.0.0.0';
 
 /** A user's command that waits for children, or for the IKE SA alone. */
 interface Waiting {
@@ -68,6 +71,20 @@ export class ConnectionManager {
     for (const intent of this.intents.values()) {
       this.cx.timers.cancel(intent.retry);
       this.fail(intent, undefined, 'ERR_STOPPED', 'the gateway stops');
+    }
+  }
+
+  /** What could not be begun for want of an address, or was begun from one that is gone, is begun now. */
+  addressesChanged(addresses: readonly string[]): void {
+    for (const connection of this.cx.config.connections) {
+      for (const child of connection.children)
+        if (child.startAction.includes('trap') && !this.cx.policies.isTrapped(connection, child))
+          this.trap(connection, child);
+      for (const sa of this.cx.table.ofConnection(connection.name)) {
+        if (!sa.initiator || sa.state !== 'CONNECTING' || addresses.includes(sa.local.address)) continue;
+        destroy(this.cx, sa, 'moved', because('ERR_MOVED', `this host has no longer the address ${sa.local.address}`));
+      }
+      if (this.intents.get(connection.name)?.retry !== undefined) this.retrySoon(connection);
     }
   }
 
@@ -147,8 +164,9 @@ export class ConnectionManager {
     this.cx.timers.cancel(intent.retry);
     intent.retry = undefined;
     const sa = this.cx.operations.initiate(connection, wanted);
-    if (sa === undefined)
-      this.fail(intent, undefined, 'ERR_NO_ADDRESS', 'there is no address to call, or none to call from');
+    if (sa !== undefined) return;
+    this.fail(intent, undefined, 'ERR_NO_ADDRESS', 'there is no address to call, or none to call from');
+    if (intent.keep.size > 0) this.retryLater(connection);
   }
 
   /** A packet that the child's selectors do not take was meant for another one. */
@@ -163,7 +181,8 @@ export class ConnectionManager {
 
   private trap(connection: ConnectionConfig, child: ChildConfig): void {
     const remote = peerAddress(connection);
-    const local = this.cx.localAddress(connection, remote);
+    // Without an address of ours, too, nothing leaves in the clear, as long as it is clear what that would be.
+    const local = this.cx.localAddress(connection, remote) ?? (followsAddress(child.localTs) ? undefined : ANY_ADDRESS);
     if (remote === undefined || local === undefined) {
       this.cx.log('error', `child "${child.name}" cannot be trapped: there is no address to call`, connection.name);
       return;
@@ -223,17 +242,18 @@ export class ConnectionManager {
       this.noteOrphans(sa.connection, intent, why);
       return;
     }
-    const old = sa.reauthenticates;
-    if (old !== undefined) {
+    const old = sa.reauthenticates && newest(sa.reauthenticates);
+    if (old !== undefined && isUsable(old.state)) {
       // The SA that was to be replaced lives on, and is given another chance later.
       this.cx.setTimer(old, 'reauth', this.cx.now + REAUTH_RETRY, () => this.cx.operations.reauthenticate(newest(old)));
       return;
     }
     const { keyingtries } = sa.connection;
-    intent.tries++;
-    const again = cause === 'dead' && (keyingtries === 0 || intent.tries < keyingtries);
+    if (cause !== 'moved') intent.tries++;
+    const again = cause === 'moved' || (cause === 'dead' && (keyingtries === 0 || intent.tries < keyingtries));
     // Whoever waits is answered now, not after all the tries there may be: `keyingtries` says how long it is tried.
-    this.fail(intent, undefined, why.code, again ? `${why.message}; it is tried again meanwhile` : why.message);
+    if (cause !== 'moved')
+      this.fail(intent, undefined, why.code, again ? `${why.message}; it is tried again meanwhile` : why.message);
     if (again) {
       // What was asked for while it was tried is wanted, too.
       const wanted = new Map([...sa.wanted, ...sa.wantedAtFirst].map((each) => [each.config.name, each]));
@@ -367,7 +387,3 @@ export class ConnectionManager {
     }
   }
 }
-
-/** Peers from anywhere, and selectors that follow their addresses, come and go: nobody would lift what they left. */
-const isSiteToSite = (connection: ConnectionConfig, { remoteTs }: ChildConfig): boolean =>
-  peerAddress(connection) !== undefined && remoteTs.every(({ addresses }) => addresses !== undefined);

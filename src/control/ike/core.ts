@@ -148,6 +148,7 @@ export class IkeCore {
     },
     addresses: ({ addresses }) => {
       for (const sa of this.cx.table.all()) this.cx.operations.updateAddresses(sa, addresses);
+      this.cx.connections.addressesChanged(addresses);
     },
   };
 

@@ -110,7 +110,13 @@ export type Effect =
   /** Wake the core at that time (milliseconds); undefined: no timer is needed. Replaces the one before. */
   | { readonly type: 'timer'; readonly at: number | undefined }
   | { readonly type: 'install-sa'; readonly key: SaKey; readonly parameters: SaParameters }
-  | { readonly type: 'move-sa'; readonly key: SaKey; readonly local: Endpoint; readonly remote: Endpoint }
+  | {
+      readonly type: 'move-sa';
+      readonly key: SaKey;
+      readonly local: Endpoint;
+      readonly remote: Endpoint;
+      readonly udpEncapsulation: boolean;
+    }
   | { readonly type: 'remove-sa'; readonly key: SaKey; readonly direction: Direction }
   | {
       readonly type: 'install-policy';

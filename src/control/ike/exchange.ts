@@ -37,6 +37,8 @@ function mayBegin(sa: IkeSa, task: Task): boolean {
   if (sa.state === 'DESTROYING' || !sa.window.open) return false;
   const running = [...sa.window.outstanding.values()].map((record) => record.task);
   if (task.exclusive) return running.length === 0;
+  // Over the new IKE SA: what of it is half done here when the old one goes would be lost (RFC 7296 §2.25.2).
+  if (task.subject !== undefined && [...sa.followups.values()].some(({ rekeysIke }) => rekeysIke)) return false;
   return !running.some(({ exclusive, subject }) => exclusive || (subject !== undefined && subject === task.subject));
 }
 

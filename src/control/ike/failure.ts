@@ -13,6 +13,8 @@ export type Cause =
   | 'dead'
   /** It was never established: refused, or not authentic. */
   | 'failed'
+  /** The address that it was called from is gone before it was established. */
+  | 'moved'
   /** Another SA took over. */
   | 'replaced'
   /** Its lifetime is over. */

@@ -18,7 +18,7 @@ const SHORTEST = 250;
 const YIELD = 5_000;
 
 const share = (cx: Context, longest: number, deadline = Infinity): number =>
-  Math.max(SHORTEST, Math.min(longest, (deadline - cx.now) * SHARE));
+  Math.max(SHORTEST, Math.min(longest, Math.floor((deadline - cx.now) * SHARE)));
 
 /** @returns milliseconds until an IKE SA is rekeyed after all */
 export function pauseOfIke(cx: Context, sa: IkeSa): number {

@@ -40,6 +40,8 @@ export interface Followup {
   /** Those still to come, in order. */
   readonly methods: readonly number[];
   readonly secrets: readonly Uint8Array[];
+  /** Is it the IKE SA itself that is being rekeyed? */
+  readonly rekeysIke: boolean;
   /** All are done. @returns what to do once the last answer is on its way */
   finish(secrets: readonly Uint8Array[]): () => void;
   abandon(): void;

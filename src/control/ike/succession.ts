@@ -3,6 +3,7 @@ import type { Context } from './context.ts';
 import { pump } from './exchange.ts';
 import { because, destroy, discard } from './lifecycle.ts';
 import type { IkeSa } from './sa.ts';
+import { inheritUpdate } from './tasks/mobike.ts';
 import { keepUp, scheduleReauthentication } from './upkeep.ts';
 
 /** The peer deletes a rekeyed SA at once; if it does not, we do after so long. */
@@ -14,15 +15,13 @@ export const CREATE_AGAIN = 'create ';
 /** Gives the new SA all that the old one knows of the peer. It answers, but is not used until it inherits. */
 export function becomeSuccessor(cx: Context, old: IkeSa, next: IkeSa): void {
   Object.assign(next.peer, old.peer);
-  next.natLocal = old.natLocal;
-  next.natRemote = old.natRemote;
   next.localId = old.localId;
   next.remoteId = old.remoteId;
-  next.peerAddresses = old.peerAddresses;
   next.originator = old.originator;
   next.authenticatedAt = old.authenticatedAt;
   next.reauthAt = old.reauthAt;
   next.reauthenticates = old.reauthenticates;
+  takePath(old, next);
   next.establishedAt = cx.now;
   next.lastReceived = cx.now;
   next.state = 'PASSIVE';
@@ -34,6 +33,12 @@ export function becomeSuccessor(cx: Context, old: IkeSa, next: IkeSa): void {
   );
 }
 
+/** Where the two are: it may have changed since the new SA was made. */
+function takePath(old: IkeSa, next: IkeSa): void {
+  const { local, remote, natLocal, natRemote, peerAddresses } = old;
+  Object.assign(next, { local, remote, natLocal, natRemote, peerAddresses });
+}
+
 /** Moves children and waiting operations over; from now on the new SA is the one in use. */
 export function inherit(cx: Context, old: IkeSa, next: IkeSa): void {
   if (next.state === 'PASSIVE') next.state = 'ESTABLISHED';
@@ -41,6 +46,8 @@ export function inherit(cx: Context, old: IkeSa, next: IkeSa): void {
   next.predecessor = undefined;
   old.rivalSuccessor = undefined;
   old.replacedBy = next;
+  takePath(old, next);
+  inheritUpdate(cx, old, next);
   for (const child of old.children.values()) {
     child.owner = next;
     next.children.set(child.id, child);

@@ -227,6 +227,7 @@ export function respondWithChild(
   const link = expectFollowup(cx, sa, {
     methods,
     secrets: [],
+    rekeysIke: false,
     finish: (secrets) => {
       if (!stillWanted()) {
         abandon();

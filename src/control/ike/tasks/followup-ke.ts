@@ -15,6 +15,7 @@ import type { Payload } from '../../wire/payloads/index.ts';
 import type { KePayload } from '../../wire/payloads/ke.ts';
 import { type NotifyPayload, notification } from '../../wire/payloads/notify.ts';
 import type { Context } from '../context.ts';
+import { pump } from '../exchange.ts';
 import { Failure } from '../failure.ts';
 import type { Followup, IkeSa } from '../sa.ts';
 import type { Answer, Received } from '../task.ts';
@@ -37,6 +38,7 @@ export function expectFollowup(cx: Context, sa: IkeSa, followup: Followup): Noti
   cx.setTimer(sa, `followup ${link}`, cx.now + LIFETIME, () => {
     sa.followups.delete(link);
     followup.abandon();
+    pump(cx, sa);
   });
   return notification(NOTIFY.ADDITIONAL_KEY_EXCHANGE, data);
 }

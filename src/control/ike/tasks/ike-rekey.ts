@@ -220,7 +220,8 @@ export function respondIkeRekey(cx: Context, sa: IkeSa, { payloads }: Received):
   };
   const methods = additionalMethods(proposal.transforms);
   if (methods.length === 0) return { payloads: answer, after: succeed([]) };
-  const link = expectFollowup(cx, sa, { methods, secrets: [], finish: succeed, abandon: () => wipe(secret) });
+  const abandon = (): void => wipe(secret);
+  const link = expectFollowup(cx, sa, { methods, secrets: [], rekeysIke: true, finish: succeed, abandon });
   return { payloads: [...answer, link] };
 }
 

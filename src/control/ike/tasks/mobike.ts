@@ -8,6 +8,7 @@
  *   HDR, SK {N(COOKIE2)} -->
  */
 import type { Endpoint } from '../../../contract.ts';
+import { isEncapsulated } from '../../child/keymat.ts';
 import { addressBytes, addressText } from '../../wire/address.ts';
 import { equalBytes, toHex } from '../../wire/bytes.ts';
 import { EXCHANGE, NOTIFY } from '../../wire/iana.ts';
@@ -52,7 +53,9 @@ export function movePath(cx: Context, sa: IkeSa, local: Endpoint, remote: Endpoi
   sa.local = local;
   sa.remote = remote;
   for (const child of sa.children.values()) {
-    for (const key of [child.keyIn, child.keyOut]) cx.push({ type: 'move-sa', key, local, remote });
+    // RFC 4555 §3.5: where a NAT has appeared, or gone, encapsulation begins, or ends.
+    const udpEncapsulation = isEncapsulated(child);
+    for (const key of [child.keyIn, child.keyOut]) cx.push({ type: 'move-sa', key, local, remote, udpEncapsulation });
   }
   pathChanged(cx, sa);
 }
@@ -118,7 +121,7 @@ class ReturnRoutability implements Task {
 
 /** This host's addresses changed: an SA whose own is gone goes on from another one. */
 export function updateAddresses(cx: Context, sa: IkeSa, addresses: readonly string[]): void {
-  if (!sa.originator || !sa.peer.mobike || !isUsable(sa.state) || addresses.includes(sa.local.address)) return;
+  if (!sa.originator || !sa.peer.mobike || addresses.includes(sa.local.address)) return;
   const family = sa.remote.address.includes(':');
   const nearest = cx.environment.sourceAddress(sa.remote.address);
   const address = addresses.find((each) => each === nearest) ?? addresses.find((each) => each.includes(':') === family);
@@ -126,7 +129,13 @@ export function updateAddresses(cx: Context, sa: IkeSa, addresses: readonly stri
   sa.local = { ...sa.local, address };
   // RFC 4555 §3.5: what is under way goes out again, from the new address, before anything else.
   resend(cx, sa);
-  enqueue(cx, sa, new UpdateAddresses());
+  if (isUsable(sa.state)) enqueue(cx, sa, new UpdateAddresses());
+}
+
+/** A rekeying came first: what the peer has not heard of our address it is told over the new SA. */
+export function inheritUpdate(cx: Context, old: IkeSa, next: IkeSa): void {
+  const tasks = [...old.queue, ...[...old.window.outstanding.values()].map(({ task }) => task)];
+  if (tasks.some((task) => task instanceof UpdateAddresses)) enqueue(cx, next, new UpdateAddresses());
 }
 
 /**
