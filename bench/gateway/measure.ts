@@ -1,6 +1,5 @@
 /** The tests of the gateway benchmark: iperf3 and pings between the hosts of a bed. */
-import { once } from 'node:events';
-import { ADDRESSES, type Bed, type Place } from '../../src/demo/bed.ts';
+import { ADDRESSES, type Bed, outputOf, type Place } from '../../src/demo/bed.ts';
 import type { PingReport } from '../../src/demo/ping.ts';
 import { packagePath } from '../../src/package-root.ts';
 
@@ -35,17 +34,7 @@ type Test = (bed: Bed, seconds: number) => Promise<Measurement>;
 
 async function capture(bed: Bed, place: Place, file: string, args: readonly (string | number)[]): Promise<string> {
   const child = bed.spawn(place, file, args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  let errors = '';
-  child.stdout!.on('data', (data) => {
-    output += data;
-  });
-  child.stderr!.on('data', (data) => {
-    errors += data;
-  });
-  const [code] = await once(child, 'close');
-  if (code !== 0) throw new Error(`${file} ${args.join(' ')}: ${errors || output}`);
-  return output;
+  return outputOf(child, `${file} ${args.join(' ')}`);
 }
 
 interface IperfEnd {

@@ -8,6 +8,7 @@
  * Needs root, or a user namespace with a network and a mount namespace of its own.
  */
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { EspalierError } from '../errors.ts';
 
 export type Place = 'hostA' | 'gatewayA' | 'gatewayB' | 'hostB';
@@ -43,6 +44,25 @@ export function command(file: string, ...args: readonly string[]): string {
   if (error === undefined && status === 0) return stdout;
   const said = error?.message ?? stderr.trim();
   throw new EspalierError('ERR_COMMAND', `${[file, ...args].join(' ')}: ${said || `exit ${status}`}`);
+}
+
+/**
+ * Waits for a process with pipes for output to end.
+ * @returns what it printed
+ * @throws EspalierError `ERR_COMMAND` with what it said on standard error, or printed, if it fails
+ */
+export async function outputOf(child: ChildProcess, what: string): Promise<string> {
+  let output = '';
+  let errors = '';
+  child.stdout!.on('data', (data) => {
+    output += data;
+  });
+  child.stderr!.on('data', (data) => {
+    errors += data;
+  });
+  const [code] = await once(child, 'close');
+  if (code !== 0) throw new EspalierError('ERR_COMMAND', `${what}: ${(errors || output).trim()}`);
+  return output;
 }
 
 export class Bed {

@@ -8,7 +8,7 @@ import { stringify } from 'yaml';
 import { ControlClient } from '../control/manage/client.ts';
 import { EspalierError } from '../errors.ts';
 import { packagePath } from '../package-root.ts';
-import { ADDRESSES, type Bed, type Place } from './bed.ts';
+import { ADDRESSES, type Bed, outputOf, type Place } from './bed.ts';
 import { CHILD, configuration, newSecret, SIDES } from './configuration.ts';
 import type { PingReport } from './ping.ts';
 import type { DemoMeasurements } from './report.ts';
@@ -90,16 +90,7 @@ function startTask(bed: Bed, place: Place, ...args: readonly (string | number)[]
 }
 
 async function finish(child: ChildProcess): Promise<unknown> {
-  let output = '';
-  let errors = '';
-  child.stdout!.on('data', (data) => {
-    output += data;
-  });
-  child.stderr!.on('data', (data) => {
-    errors += data;
-  });
-  const [code] = await once(child, 'close');
-  if (code !== 0) throw new EspalierError('ERR_DEMO', `a host's task failed: ${errors.trim()}`);
+  const output = await outputOf(child, "a host's task");
   return JSON.parse(output.trim().split('\n').at(-1)!);
 }
 

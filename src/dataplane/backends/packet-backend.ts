@@ -44,6 +44,17 @@ interface KeyEntry {
 
 const EMPTY = new Uint8Array();
 
+function seal(cipher: PacketCipher, packet: Packet): number {
+  cipher.seal(packet);
+  return L.STATUS_OK;
+}
+
+function open(cipher: PacketCipher, packet: Packet): number {
+  if (cipher.open(packet)) return L.STATUS_OK;
+  packet.payload.fill(0);
+  return L.STATUS_BAD_ICV;
+}
+
 export class PacketBackend implements CryptoBackend {
   readonly name: string;
   readonly #kernel: KernelMemory;
@@ -68,37 +79,21 @@ export class PacketBackend implements CryptoBackend {
   }
 
   seal(descriptors: number, count: number): void {
-    const { words } = this.#kernel;
-    const end = descriptors + count * L.PACKET_SIZE;
-    for (let at = descriptors; at < end; at += L.PACKET_SIZE) {
-      const entry = this.#keys.get(words[(at + L.PACKET_KEY) >>> 2]!);
-      const status = (at + L.PACKET_STATUS) >>> 2;
-      if (!acceptsLength(entry.suite, words[(at + L.PACKET_LENGTH) >>> 2]!)) {
-        words[status] = L.STATUS_BAD_LENGTH;
-        continue;
-      }
-      entry.cipher.seal(this.#view(at, entry));
-      words[status] = L.STATUS_OK;
-    }
+    this.#run(descriptors, count, seal);
   }
 
   open(descriptors: number, count: number): void {
+    this.#run(descriptors, count, open);
+  }
+
+  /** @param work is done to each packet that fits, and tells its STATUS */
+  #run(descriptors: number, count: number, work: (cipher: PacketCipher, packet: Packet) => number): void {
     const { words } = this.#kernel;
     const end = descriptors + count * L.PACKET_SIZE;
     for (let at = descriptors; at < end; at += L.PACKET_SIZE) {
       const entry = this.#keys.get(words[(at + L.PACKET_KEY) >>> 2]!);
-      const status = (at + L.PACKET_STATUS) >>> 2;
-      if (!acceptsLength(entry.suite, words[(at + L.PACKET_LENGTH) >>> 2]!)) {
-        words[status] = L.STATUS_BAD_LENGTH;
-        continue;
-      }
-      const packet = this.#view(at, entry);
-      if (entry.cipher.open(packet)) {
-        words[status] = L.STATUS_OK;
-      } else {
-        packet.payload.fill(0);
-        words[status] = L.STATUS_BAD_ICV;
-      }
+      const fits = acceptsLength(entry.suite, words[(at + L.PACKET_LENGTH) >>> 2]!);
+      words[(at + L.PACKET_STATUS) >>> 2] = fits ? work(entry.cipher, this.#view(at, entry)) : L.STATUS_BAD_LENGTH;
     }
   }
 
