@@ -169,7 +169,7 @@ describe('fragments are stored without bound', () => {
         { kind: 'SKF', firstPayload: number === 1 ? 43 : 0, fragment: { number, total } },
         new Uint8Array(size),
       );
-    for (const size of [1, 1_000, 60_000])
+    for (const size of [60_000, 1_000, 1])
       for (const total of [2, 16, MAX_FRAGMENTS, MAX_FRAGMENTS + 1, 65_535])
         for (let number = 2; number <= Math.min(total, MAX_FRAGMENTS); number++) {
           for (const id of [messageId, messageId + 1, messageId + 2, messageId + 1_000])

@@ -111,6 +111,7 @@ describe('EAP success is accepted before the method finished', () => {
     for (const payloads of [
       [idR, success],
       [success],
+      [idR, success, { kind: 'AUTH', method: 2, data: new Uint8Array(32) } as const],
       [idR, success, ...child().filter(({ kind }) => kind !== 'NONCE')],
     ]) {
       const { network, left } = halfOpen();
