@@ -38,6 +38,4 @@ function dottedQuad(text: string): Uint8Array | undefined {
 
 /** @param bytes 4 or 16 of them */
 export const addressText = (bytes: Uint8Array): string =>
-  bytes.length === 4
-    ? `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`
-    : ipaddr.fromByteArray(Array.from(bytes)).toString();
+  bytes.length === 4 ? bytes.join('.') : ipaddr.fromByteArray(Array.from(bytes)).toString();

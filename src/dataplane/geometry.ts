@@ -45,7 +45,13 @@ export interface Geometry extends SuiteLengths {
   readonly blockMask: number;
 }
 
-export function geometryOf(parameters: SaParameters): Geometry {
+/** What an SA's geometry follows from. */
+type Shape = Pick<
+  SaParameters,
+  'direction' | 'protocol' | 'mode' | 'local' | 'udpEncapsulation' | 'esn' | 'suite' | 'df' | 'copyDscp'
+>;
+
+export function geometryOf(parameters: Shape): Geometry {
   const lengths = suiteLengths(parameters.suite);
   const outer6 = parameters.local.address.includes(':');
   const ah = parameters.protocol === 'ah';

@@ -28,17 +28,16 @@ const RULE_PRIORITY = 5210;
 /** After a change of the main table it is looked at this much later. */
 const SETTLE_MILLIS = 50;
 
-interface Entry {
-  readonly route: RouteChange;
-  throws: readonly Prefix[];
-}
+/** There are as many routes as tunnels, and hardly ever a way back. */
+const NO_THROWS: readonly Prefix[] = [];
 
 export class Routes {
   readonly #netlink = new Rtnetlink();
   readonly #device: number;
   readonly #table: number;
   readonly #rules: RuleChange[] = [];
-  readonly #routes = new Map<string, Entry>();
+  /** The ways back that each route needs, by its destination. */
+  readonly #routes = new Map<string, readonly Prefix[]>();
   /** How many routes need a way back to the main table, by its destination. */
   readonly #throws = new Map<string, number>();
   /** What the main table has, by family, as long as it is not known to have changed. */
@@ -79,20 +78,21 @@ export class Routes {
       ...(source === undefined ? {} : { source }),
     };
     const throws =
-      this.#table === TABLE_MAIN ? [] : moreSpecific(destination, this.#mainDestinations(familyOf(destination)));
+      this.#table === TABLE_MAIN ? NO_THROWS : moreSpecific(destination, this.#mainDestinations(familyOf(destination)));
     for (const back of throws) this.#addThrow(back);
     this.#netlink.addRoute(route);
-    this.#routes.set(keyOf(destination), { route, throws });
+    this.#routes.set(keyOf(destination), throws);
   }
 
   remove(prefix: string): void {
-    const key = keyOf(maskPrefix(parsePrefix(prefix)));
-    const entry = this.#routes.get(key);
-    if (entry === undefined) return;
+    const destination = maskPrefix(parsePrefix(prefix));
+    const key = keyOf(destination);
+    const throws = this.#routes.get(key);
+    if (throws === undefined) return;
     this.#routes.delete(key);
-    this.#netlink.removeRoute(entry.route);
-    if (this.#throws.has(key)) this.#netlink.addRoute(this.#throwOf(entry.route.prefix));
-    for (const back of entry.throws) this.#removeThrow(back);
+    this.#netlink.removeRoute({ prefix: destination, table: this.#table, device: this.#device });
+    if (this.#throws.has(key)) this.#netlink.addRoute(this.#throwOf(destination));
+    for (const back of throws) this.#removeThrow(back);
   }
 
   /** Removes routes and rules. */
@@ -100,7 +100,7 @@ export class Routes {
     clearTimeout(this.#settling);
     this.#monitor?.close();
     this.#monitor = undefined;
-    for (const { route } of [...this.#routes.values()]) this.remove(keyOf(route.prefix));
+    for (const key of [...this.#routes.keys()]) this.remove(key);
     for (const rule of this.#rules) this.#netlink.removeRule(rule);
     this.#rules.length = 0;
     this.#netlink.close();
@@ -142,10 +142,10 @@ export class Routes {
     this.#settling ??= setTimeout(() => {
       this.#settling = undefined;
       const main = [AF_INET, AF_INET6].flatMap((family) => this.#mainDestinations(family));
-      for (const entry of this.#routes.values()) {
-        const before = entry.throws;
-        entry.throws = moreSpecific(entry.route.prefix, main);
-        for (const back of entry.throws) this.#addThrow(back);
+      for (const [key, before] of this.#routes) {
+        const throws = moreSpecific(parsePrefix(key), main);
+        this.#routes.set(key, throws);
+        for (const back of throws) this.#addThrow(back);
         for (const back of before) this.#removeThrow(back);
       }
     }, SETTLE_MILLIS);
@@ -156,11 +156,13 @@ const familyOf = ({ address }: Prefix): number => (address.length === 4 ? AF_INE
 
 const keyOf = ({ address, length }: Prefix): string => `${addressText(address)}/${length}`;
 
-const moreSpecific = (prefix: Prefix, others: readonly Prefix[]): Prefix[] =>
-  others.filter(
+function moreSpecific(prefix: Prefix, others: readonly Prefix[]): readonly Prefix[] {
+  const found = others.filter(
     ({ address, length }) =>
       address.length === prefix.address.length && length > prefix.length && contains(prefix, address),
   );
+  return found.length === 0 ? NO_THROWS : found;
+}
 
 function contains(prefix: Prefix, address: Uint8Array): boolean {
   const masked = maskPrefix({ address, length: prefix.length });

@@ -19,6 +19,9 @@ const SOFT_SEQUENCE = 15 / 16;
 const HOP_LIMIT = 64;
 const IPPROTO = { udp: 17, esp: 50, ah: 51 } as const;
 
+/** What an SA's outer header follows from. */
+type Path = Pick<SaParameters, 'local' | 'remote' | 'protocol' | 'udpEncapsulation' | 'df'>;
+
 export class SaRecords {
   readonly #memory: KernelMemory;
   readonly #kernel: KernelExports;
@@ -106,7 +109,7 @@ export class SaRecords {
   }
 
   /** What follows from the outer addresses. */
-  writePath(address: number, parameters: SaParameters, geometry: Geometry, pathMtu: number): void {
+  writePath(address: number, parameters: Path, geometry: Geometry, pathMtu: number): void {
     const { words } = this.#memory;
     words[(address + R.SA_FLAGS) >>> 2] = geometry.flags;
     words[(address + R.SA_LANE) >>> 2] = geometry.lane;
@@ -128,7 +131,7 @@ export class SaRecords {
   }
 
   /** Socket addresses, the number of their pair, and the template of the outer header. */
-  #writeAddresses(address: number, parameters: SaParameters): void {
+  #writeAddresses(address: number, parameters: Path): void {
     const { bytes, words } = this.#memory;
     const { local, remote, udpEncapsulation } = parameters;
     const path = (address + R.SA_PATH) >>> 2;
@@ -159,7 +162,7 @@ const byteSwap = (word: number): number =>
   ((word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24)) >>> 0;
 
 /** The outer IP header without lengths, ID, DSCP and checksum. */
-function outerHeader({ local, remote, protocol, udpEncapsulation, df }: SaParameters): Uint8Array {
+function outerHeader({ local, remote, protocol, udpEncapsulation, df }: Path): Uint8Array {
   const source = addressBytes(local.address);
   const destination = addressBytes(remote.address);
   const next = udpEncapsulation ? IPPROTO.udp : IPPROTO[protocol];

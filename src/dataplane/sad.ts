@@ -30,10 +30,27 @@ const LEAST_PATH_MTU = 68;
 /** Milliseconds after which removed SAs are looked at again. */
 const REAP_INTERVAL = 2;
 
+/** What is kept of an SA's parameters: not its keys, which the caller wipes, nor what its record has. */
+type Kept = Pick<
+  SaParameters,
+  | 'direction'
+  | 'protocol'
+  | 'mode'
+  | 'spi'
+  | 'local'
+  | 'remote'
+  | 'udpEncapsulation'
+  | 'suite'
+  | 'esn'
+  | 'df'
+  | 'copyDscp'
+  | 'name'
+  | 'connection'
+>;
+
 interface Installed {
   readonly address: number;
-  readonly parameters: SaParameters;
-  readonly geometry: Geometry;
+  readonly parameters: Kept;
   pathMtu: number;
 }
 
@@ -52,7 +69,7 @@ export interface SadOptions {
   /** The device's MTU, where inner packets come from; TCP's MSS is clamped to it too. */
   readonly deviceMtu?: number;
   /** @returns the KEY_BACKEND of an SA; by default the gateway's */
-  readonly backendOf?: (parameters: SaParameters) => number;
+  readonly backendOf?: (parameters: Pick<SaParameters, 'connection'>) => number;
   /** Told of each KEY that is about to be wiped, so that backends forget what they made of it. */
   readonly forget?: (key: number) => void;
 }
@@ -66,7 +83,7 @@ export class Sad {
   readonly #plan: MemoryPlan;
   readonly #heap: Heap;
   readonly #records: SaRecords;
-  readonly #backendOf: (parameters: SaParameters) => number;
+  readonly #backendOf: NonNullable<SadOptions['backendOf']>;
   readonly #forget: (key: number) => void;
   readonly #installed = new Map<SaHandle, Installed>();
   /** What tells inbound SAs apart: protocol, SPI and, for multicast, the group (RFC 4301 §4.1). */
@@ -133,7 +150,7 @@ export class Sad {
       throw error;
     }
     this.#nextHandle++;
-    this.#installed.set(handle, { address, parameters, geometry, pathMtu: DEFAULT_PATH_MTU });
+    this.#installed.set(handle, { address, parameters: kept(parameters), pathMtu: DEFAULT_PATH_MTU });
     Atomics.store(this.#signed, (address + R.SA_STATE) >>> 2, R.SA_STATE_LIVE);
     if (inbound) {
       this.#reserved.delete(parameters.spi);
@@ -147,13 +164,13 @@ export class Sad {
   move(handle: SaHandle, local: Endpoint, remote: Endpoint, udpEncapsulation: boolean): void {
     const sa = this.#installed.get(handle);
     if (sa === undefined) return;
-    const parameters = { ...sa.parameters, local, remote, udpEncapsulation };
+    const parameters = kept({ ...sa.parameters, local, remote, udpEncapsulation });
     const geometry = geometryOf(parameters);
     this.#checkAddressing(parameters, sa.parameters);
     this.#records.writePath(sa.address, parameters, geometry, sa.pathMtu);
     Atomics.store(this.#signed, (sa.address + R.SA_MAPPED) >>> 2, 0);
     if (this.#inbound.delete(identityOf(sa.parameters))) this.#inbound.add(identityOf(parameters));
-    this.#installed.set(handle, { ...sa, parameters, geometry });
+    this.#installed.set(handle, { ...sa, parameters });
   }
 
   /** Sets how long an outer packet to this SA's peer may be; unknown handles are ignored. */
@@ -161,7 +178,7 @@ export class Sad {
     const sa = this.#installed.get(handle);
     if (sa === undefined) return;
     sa.pathMtu = Math.max(LEAST_PATH_MTU, pathMtu);
-    this.#records.writeMtu(sa.address, sa.geometry, sa.pathMtu);
+    this.#records.writeMtu(sa.address, geometryOf(sa.parameters), sa.pathMtu);
   }
 
   /** Gives every SA the backend that it shall have now. */
@@ -207,7 +224,7 @@ export class Sad {
   }
 
   /** @returns what an SA was installed (and moved) with */
-  parameters(handle: SaHandle): SaParameters | undefined {
+  parameters(handle: SaHandle): Kept | undefined {
     return this.#installed.get(handle)?.parameters;
   }
 
@@ -262,7 +279,7 @@ export class Sad {
     return stateLength;
   }
 
-  #checkAddressing(parameters: SaParameters, before?: SaParameters): void {
+  #checkAddressing(parameters: Kept, before?: Kept): void {
     const { direction, protocol, spi, local, remote, udpEncapsulation } = parameters;
     const refuse = (code: string, why: string): never => {
       throw new EspalierError(code, `SA ${spi.toString(16)} (${parameters.name}): ${why}`);
@@ -280,7 +297,7 @@ export class Sad {
       refuse('ERR_SPI_IN_USE', 'another inbound SA has this SPI');
   }
 
-  #assignBackend(address: number, parameters: SaParameters): void {
+  #assignBackend(address: number, parameters: Kept): void {
     const key = this.#memory.words[(address + R.SA_KEY) >>> 2]!;
     Atomics.store(this.#memory.words, (key + KEY_BACKEND) >>> 2, this.#backendOf(parameters));
   }
@@ -353,5 +370,22 @@ export class Sad {
 
 const identity = (protocol: string, spi: number, group = ''): string => `${protocol} ${spi} ${group}`;
 
-const identityOf = ({ protocol, spi, local }: SaParameters): string =>
+const identityOf = ({ protocol, spi, local }: Kept): string =>
   identity(protocol, spi, isMulticast(local.address) ? local.address : '');
+
+/** Written out, so that all have one shape: an object made by copying has one of its own, which takes more than itself. */
+const kept = (parameters: Kept): Kept => ({
+  direction: parameters.direction,
+  protocol: parameters.protocol,
+  mode: parameters.mode,
+  spi: parameters.spi,
+  local: parameters.local,
+  remote: parameters.remote,
+  udpEncapsulation: parameters.udpEncapsulation,
+  suite: parameters.suite,
+  esn: parameters.esn,
+  df: parameters.df,
+  copyDscp: parameters.copyDscp,
+  name: parameters.name,
+  connection: parameters.connection,
+});

@@ -4,8 +4,10 @@ import type { IpsecMode, IpsecProtocol } from '../../contract.ts';
 import type { ChildConfig } from '../config/model.ts';
 import type { SaKey } from '../ike/effects.ts';
 import type { IkeSa } from '../ike/sa.ts';
+import { SmallMap } from '../ike/small-map.ts';
 import type { Timer } from '../ike/timers.ts';
 import type { ChildSaState } from '../manage/status.ts';
+import { NO_BYTES } from '../wire/bytes.ts';
 import { PROTOCOL } from '../wire/iana.ts';
 import type { Selector } from '../wire/payloads/ts.ts';
 
@@ -41,11 +43,11 @@ export class ChildSa {
   /** Did we begin the exchange that made it? */
   readonly madeByUs: boolean;
   /** The lower nonce of the exchange that made it: decides between two rekeyings at once (RFC 7296 §2.8.1). */
-  lowestNonce: Uint8Array = new Uint8Array();
+  lowestNonce: Uint8Array = NO_BYTES;
   /** The child that took over in a rekey. */
   replacedBy: ChildSa | undefined;
   /** By purpose; all are cancelled with the SA. */
-  readonly timers = new Map<string, Timer>();
+  readonly timers = new SmallMap<string, Timer>();
 
   constructor(
     id: number,

@@ -33,14 +33,19 @@ export function configuredSelectors(config: readonly SelectorConfig[], dynamic: 
   }));
 }
 
+// What lies within the other is the result itself, not a copy: so thousands of SAs share what is configured.
+
 function intersectAddresses(
   a: SelectorSide['addresses'],
   b: SelectorSide['addresses'],
 ): SelectorSide['addresses'] | undefined {
   const [aFrom, aTo, bFrom, bTo] = [a.from, a.to, b.from, b.to].map(addressBytes);
   if (aFrom!.length !== bFrom!.length) return undefined;
-  const from = compareAddresses(aFrom!, bFrom!) >= 0 ? aFrom! : bFrom!;
-  const to = compareAddresses(aTo!, bTo!) <= 0 ? aTo! : bTo!;
+  const [low, high] = [compareAddresses(aFrom!, bFrom!), compareAddresses(aTo!, bTo!)];
+  if (low <= 0 && high >= 0) return b;
+  if (low >= 0 && high <= 0) return a;
+  const from = low > 0 ? aFrom! : bFrom!;
+  const to = high < 0 ? aTo! : bTo!;
   return compareAddresses(from, to) <= 0 ? { from: addressText(from), to: addressText(to) } : undefined;
 }
 
@@ -50,6 +55,7 @@ function intersectPorts(a: SelectorSide['ports'], b: SelectorSide['ports']): Sel
     // RFC 4301 §4.4.1.1: ANY includes OPAQUE; a range does not.
     return isOpaque(other) || (other.from === 0 && other.to === 65535) ? { from: 65535, to: 0 } : undefined;
   }
+  if (a.from <= b.from && a.to >= b.to) return b;
   const from = Math.max(a.from, b.from);
   const to = Math.min(a.to, b.to);
   return from <= to ? { from, to } : undefined;
@@ -61,7 +67,9 @@ export function intersect(a: Selector, b: Selector): Selector | undefined {
   const addresses = intersectAddresses(a.addresses, b.addresses);
   const ports = intersectPorts(a.ports, b.ports);
   if (addresses === undefined || ports === undefined) return undefined;
-  return { protocol: a.protocol || b.protocol, addresses, ports };
+  const protocol = a.protocol || b.protocol;
+  const isWithin = addresses === b.addresses && ports === b.ports && protocol === b.protocol;
+  return isWithin ? b : { protocol, addresses, ports };
 }
 
 const key = (selector: Selector): string => JSON.stringify(selector);

@@ -147,8 +147,8 @@ function agree(
     esn,
     spiIn: spis.in,
     spiOut: spis.out,
-    local: withoutRedundant(local),
-    remote: withoutRedundant(remote),
+    local: withoutRedundant(local).slice(),
+    remote: withoutRedundant(remote).slice(),
     ke: keMethod(transforms),
   };
 }

@@ -4,7 +4,7 @@
  * One entry for each pair of selectors, whoever uses it: in a rekey the new child takes the entry over
  * from the old one without a gap, and what is left when the last child goes is the trap, if there is one.
  */
-import type { TrafficSelector } from '../../contract.ts';
+import type { SelectorSide, TrafficSelector } from '../../contract.ts';
 import type { ChildConfig, ConnectionConfig } from '../config/model.ts';
 import type { Effect, PolicyKey } from '../ike/effects.ts';
 import type { Selector } from '../wire/payloads/ts.ts';
@@ -215,8 +215,11 @@ function breadth({ protocol, local, remote }: TrafficSelector): number {
   return Math.round((free * MAX_BREADTH) / (2 * width)) + (protocol === 0 ? 1 : 0);
 }
 
-const entryName = (selector: TrafficSelector, { priority }: ChildConfig): string =>
-  `${priority} ${JSON.stringify(selector)}`;
+/** Joined, not put together bit by bit, of which each bit would be kept. */
+const entryName = ({ protocol, local, remote }: TrafficSelector, { priority }: ChildConfig): string =>
+  [priority, protocol, ...sideName(local), ...sideName(remote)].join(' ');
+
+const sideName = ({ addresses, ports }: SelectorSide) => [addresses.from, addresses.to, ports.from, ports.to];
 
 const trapName = ({ connection, child }: Pick<Trap, 'connection' | 'child'>): string =>
   `${connection.name}/${child.name}`;

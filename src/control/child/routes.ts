@@ -27,5 +27,5 @@ export function prefixesOf(range: AddressRange): string[] {
     prefixes.push(`${asText(at, first.length)}/${width - bits}`);
     at += 1n << BigInt(bits);
   }
-  return prefixes;
+  return prefixes.slice();
 }

@@ -7,7 +7,7 @@
  *                        Ni|Nr|SPIs  ├► SK_ei SK_er   encryption, salt included
  *                                    └► SK_pi SK_pr   AUTH
  */
-import { concat, Writer } from '../wire/bytes.ts';
+import { concat, NO_BYTES, Writer } from '../wire/bytes.ts';
 import type { Cipher, Integrity, Prf } from './provider.ts';
 import { wipe } from './secret.ts';
 
@@ -179,6 +179,15 @@ function cut(stream: Uint8Array, lengths: readonly number[]): Uint8Array[] {
   });
   wipe(stream);
   return pieces;
+}
+
+/**
+ * Overwrites all keys but SK_d, which children and the next IKE SA are made of (RFC 7296 §2.12): AUTH is
+ * over, and whatever protects SK payloads has its own copies.
+ */
+export function keepSkD({ d, ...others }: IkeKeys): IkeKeys {
+  wipe(...Object.values(others));
+  return { d, ai: NO_BYTES, ar: NO_BYTES, ei: NO_BYTES, er: NO_BYTES, pi: NO_BYTES, pr: NO_BYTES };
 }
 
 /** Overwrites all keys of an IKE SA. */

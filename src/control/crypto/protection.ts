@@ -3,14 +3,12 @@
  * and AES-CTR with an HMAC over the whole message, which is checked before anything is decrypted
  * (RFC 7296 §3.14). Keys of one direction of one IKE SA.
  */
-import { concat } from '../wire/bytes.ts';
+import { concat, NO_BYTES, Writer } from '../wire/bytes.ts';
 import { integrityError } from '../wire/error.ts';
 import type { SkProtection } from '../wire/payloads/sk.ts';
 import type { IkeAlgorithms, IkeKeys } from './keys.ts';
 import type { Cipher, Integrity, RandomSource } from './provider.ts';
 import { equalSecrets, wipe } from './secret.ts';
-
-const NO_AAD = new Uint8Array();
 
 interface DirectionKeys {
   readonly encryption: Uint8Array;
@@ -41,52 +39,133 @@ export function protectIke(
 /** @throws Error if the algorithms leave messages without integrity: such an SA must not exist */
 export function makeProtection(
   { cipher, integrity }: Omit<IkeAlgorithms, 'prf'>,
-  keys: DirectionKeys,
+  { encryption, integrity: mac }: DirectionKeys,
   random: RandomSource,
 ): SkProtection {
-  const encryption = Uint8Array.from(keys.encryption);
-  const mac = Uint8Array.from(keys.integrity);
   if (encryption.length !== cipher.keyLength || mac.length !== (integrity?.keyLength ?? 0)) {
     throw new Error('SK keys have not the lengths that the algorithms need');
   }
-  const nextIv = ivSource(cipher, random);
-  const icvLength = cipher.icvLength || (integrity?.icvLength ?? 0);
-  if (icvLength === 0 || (cipher.icvLength > 0 && integrity !== undefined)) {
+  if (cipher.icvLength > 0 === (integrity !== undefined)) {
     throw new Error('IKE needs either an AEAD or a cipher with an integrity algorithm');
   }
-  const overhead = cipher.ivLength + icvLength;
-  const seal = integrity === undefined ? aeadSeal(cipher, encryption) : macSeal(cipher, encryption, integrity, mac);
-  const open = integrity === undefined ? aeadOpen(cipher, encryption) : macOpen(cipher, encryption, integrity, mac);
-  return {
-    sealedLength: (plaintextLength) => overhead + roundUp(plaintextLength + 1, cipher.blockSize),
-    capacity: (sealedLength) => roundDown(sealedLength - overhead, cipher.blockSize) - 1,
-    seal(head, plaintext) {
-      const padded = pad(plaintext, cipher.blockSize);
-      const message = seal(head, nextIv(), padded);
-      wipe(padded);
-      return message;
-    },
-    open(message, bodyOffset) {
-      if (message.length - bodyOffset < overhead + 1) throw integrityError('SK payload is too short');
-      return unpad(open(message, bodyOffset));
-    },
-    destroy: () => wipe(encryption, mac),
-  };
+  return integrity === undefined
+    ? new AeadProtection(cipher, encryption.slice(), random)
+    : new MacProtection(cipher, encryption.slice(), random, integrity, mac.slice());
 }
 
 const roundUp = (length: number, block: number): number => Math.ceil(length / block) * block;
 const roundDown = (length: number, block: number): number => Math.floor(length / block) * block;
 
-/** RFC 5282 §3.1: a counter never repeats under one key. RFC 7296 §3.14: CBC's IV is unpredictable. */
-function ivSource(cipher: Cipher, random: RandomSource): () => Uint8Array {
-  if (cipher.ivFrom === 'random') return () => random(cipher.ivLength);
-  let counter = 0n;
-  return () => {
-    const iv = new Uint8Array(cipher.ivLength);
-    counter += 1n;
-    new DataView(iv.buffer).setBigUint64(iv.length - 8, counter);
-    return iv;
-  };
+/** A class for each way, and not closures, because there are two of these for every SA. */
+abstract class Protection implements SkProtection {
+  protected readonly cipher: Cipher;
+  protected readonly key: Uint8Array;
+  private readonly random: RandomSource;
+  private sealed = 0;
+
+  constructor(cipher: Cipher, key: Uint8Array, random: RandomSource) {
+    this.cipher = cipher;
+    this.key = key;
+    this.random = random;
+  }
+
+  protected abstract readonly icvLength: number;
+  protected abstract close(head: Uint8Array, iv: Uint8Array, padded: Uint8Array): Uint8Array;
+  protected abstract disclose(message: Uint8Array, bodyOffset: number): Uint8Array;
+
+  sealedLength(plaintextLength: number): number {
+    return this.overhead + roundUp(plaintextLength + 1, this.cipher.blockSize);
+  }
+
+  capacity(sealedLength: number): number {
+    return roundDown(sealedLength - this.overhead, this.cipher.blockSize) - 1;
+  }
+
+  seal(head: Uint8Array, plaintext: Uint8Array): Uint8Array {
+    const padded = pad(plaintext, this.cipher.blockSize);
+    const message = this.close(head, this.nextIv(), padded);
+    wipe(padded);
+    return message;
+  }
+
+  open(message: Uint8Array, bodyOffset: number): Uint8Array {
+    if (message.length - bodyOffset < this.overhead + 1) throw integrityError('SK payload is too short');
+    return unpad(this.disclose(message, bodyOffset));
+  }
+
+  destroy(): void {
+    wipe(this.key);
+  }
+
+  private get overhead(): number {
+    return this.cipher.ivLength + this.icvLength;
+  }
+
+  /** RFC 5282 §3.1: a counter never repeats under one key. RFC 7296 §3.14: CBC's IV is unpredictable. */
+  private nextIv(): Uint8Array {
+    const { ivFrom, ivLength } = this.cipher;
+    if (ivFrom === 'random') return this.random(ivLength);
+    const iv = new Writer(ivLength);
+    iv.zeros(ivLength - 8);
+    iv.u64(BigInt(++this.sealed));
+    return iv.bytes;
+  }
+}
+
+/** RFC 5282 §5.1: the associated data is all that stands in front of the IV. */
+class AeadProtection extends Protection {
+  protected override get icvLength(): number {
+    return this.cipher.icvLength;
+  }
+
+  protected override close(head: Uint8Array, iv: Uint8Array, padded: Uint8Array): Uint8Array {
+    return concat(head, iv, this.cipher.seal(this.key, iv, head, padded));
+  }
+
+  protected override disclose(message: Uint8Array, bodyOffset: number): Uint8Array {
+    const textOffset = bodyOffset + this.cipher.ivLength;
+    const iv = message.subarray(bodyOffset, textOffset);
+    const aad = message.subarray(0, bodyOffset);
+    const padded = this.cipher.open(this.key, iv, aad, message.subarray(textOffset));
+    if (padded === undefined) throw integrityError('SK payload is not authentic');
+    return padded;
+  }
+}
+
+class MacProtection extends Protection {
+  private readonly integrity: Integrity;
+  private readonly mac: Uint8Array;
+
+  constructor(cipher: Cipher, key: Uint8Array, random: RandomSource, integrity: Integrity, mac: Uint8Array) {
+    super(cipher, key, random);
+    this.integrity = integrity;
+    this.mac = mac;
+  }
+
+  protected override get icvLength(): number {
+    return this.integrity.icvLength;
+  }
+
+  protected override close(head: Uint8Array, iv: Uint8Array, padded: Uint8Array): Uint8Array {
+    const covered = concat(head, iv, this.cipher.seal(this.key, iv, NO_BYTES, padded));
+    return concat(covered, this.integrity.compute(this.mac, covered));
+  }
+
+  protected override disclose(message: Uint8Array, bodyOffset: number): Uint8Array {
+    const icvOffset = message.length - this.icvLength;
+    const textOffset = bodyOffset + this.cipher.ivLength;
+    const expected = this.integrity.compute(this.mac, message.subarray(0, icvOffset));
+    if (!equalSecrets(expected, message.subarray(icvOffset))) throw integrityError('SK payload is not authentic');
+    const iv = message.subarray(bodyOffset, textOffset);
+    const padded = this.cipher.open(this.key, iv, NO_BYTES, message.subarray(textOffset, icvOffset));
+    if (padded === undefined || padded.length === 0) throw integrityError('SK payload is not whole blocks');
+    return padded;
+  }
+
+  override destroy(): void {
+    super.destroy();
+    wipe(this.mac);
+  }
 }
 
 /** RFC 7296 §3.14: padding of our choice (zeros, as little as possible), and its length in the last byte. */
@@ -105,42 +184,3 @@ function unpad(padded: Uint8Array): Uint8Array {
   wipe(padded);
   return plaintext;
 }
-
-type Seal = (head: Uint8Array, iv: Uint8Array, padded: Uint8Array) => Uint8Array;
-type Open = (message: Uint8Array, bodyOffset: number) => Uint8Array;
-
-/** RFC 5282 §5.1: the associated data is all that stands in front of the IV. */
-const aeadSeal =
-  (cipher: Cipher, key: Uint8Array): Seal =>
-  (head, iv, padded) =>
-    concat(head, iv, cipher.seal(key, iv, head, padded));
-
-const aeadOpen =
-  (cipher: Cipher, key: Uint8Array): Open =>
-  (message, bodyOffset) => {
-    const textOffset = bodyOffset + cipher.ivLength;
-    const iv = message.subarray(bodyOffset, textOffset);
-    const padded = cipher.open(key, iv, message.subarray(0, bodyOffset), message.subarray(textOffset));
-    if (padded === undefined) throw integrityError('SK payload is not authentic');
-    return padded;
-  };
-
-const macSeal =
-  (cipher: Cipher, key: Uint8Array, integrity: Integrity, macKey: Uint8Array): Seal =>
-  (head, iv, padded) => {
-    const covered = concat(head, iv, cipher.seal(key, iv, NO_AAD, padded));
-    return concat(covered, integrity.compute(macKey, covered));
-  };
-
-const macOpen =
-  (cipher: Cipher, key: Uint8Array, integrity: Integrity, macKey: Uint8Array): Open =>
-  (message, bodyOffset) => {
-    const icvOffset = message.length - integrity.icvLength;
-    const textOffset = bodyOffset + cipher.ivLength;
-    const expected = integrity.compute(macKey, message.subarray(0, icvOffset));
-    if (!equalSecrets(expected, message.subarray(icvOffset))) throw integrityError('SK payload is not authentic');
-    const iv = message.subarray(bodyOffset, textOffset);
-    const padded = cipher.open(key, iv, NO_AAD, message.subarray(textOffset, icvOffset));
-    if (padded === undefined || padded.length === 0) throw integrityError('SK payload is not whole blocks');
-    return padded;
-  };

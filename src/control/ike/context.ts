@@ -3,7 +3,6 @@ import type { ChildSa } from '../child/child-sa.ts';
 import type { PolicyTable } from '../child/policies.ts';
 import type { Config, ConnectionConfig, IkeLimits } from '../config/model.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
-import { toHex } from '../wire/bytes.ts';
 import { HASH } from '../wire/iana.ts';
 import { ownAddress } from './choose.ts';
 import type { ConnectionManager } from './connections.ts';
@@ -11,6 +10,7 @@ import type { Cookies } from './cookie.ts';
 import type { Effect, Environment, IkeEvent, LogLevel, SaKey } from './effects.ts';
 import type { Cause } from './failure.ts';
 import type { IkeSa, WantedChild } from './sa.ts';
+import type { SmallMap } from './small-map.ts';
 import type { SaTable } from './table.ts';
 import type { Throttle } from './throttle.ts';
 import type { Timer, Timers } from './timers.ts';
@@ -46,7 +46,7 @@ export interface ContextParts {
 
 /** An IKE SA or a child SA, with its timers by purpose. */
 interface TimerOwner {
-  readonly timers: Map<string, Timer>;
+  readonly timers: SmallMap<string, Timer>;
 }
 
 export class Context {
@@ -131,11 +131,7 @@ export class Context {
   /** Replaces the owner's timer of that purpose. */
   setTimer(owner: TimerOwner, purpose: string, at: number, run: () => void): void {
     this.clearTimer(owner, purpose);
-    const timer = this.timers.set(at, () => {
-      owner.timers.delete(purpose);
-      run();
-    });
-    owner.timers.set(purpose, timer);
+    owner.timers.set(purpose, this.timers.set(at, run, owner.timers));
   }
 
   clearTimer(owner: TimerOwner, purpose: string): void {
@@ -181,8 +177,8 @@ export class Context {
     return ++this.statelessSent <= perSecond;
   }
 
-  /** @returns SHA-256 of a datagram, by which a repetition is known */
+  /** @returns SHA-256 of a datagram, by which a repetition is known: a character for each byte, as every SA keeps two */
   digest(data: Uint8Array): string {
-    return toHex(this.crypto.hash(HASH.SHA2_256, data));
+    return Buffer.from(this.crypto.hash(HASH.SHA2_256, data)).toString('latin1');
   }
 }

@@ -2,6 +2,7 @@
  * Message IDs and windows of one IKE SA (RFC 7296 §2.1–§2.3): which of the peer's requests is new,
  * which a repetition, and which of ours wait for an answer. IDs only ever grow.
  */
+import { SmallMap } from './small-map.ts';
 import type { Task } from './task.ts';
 import type { Timer } from './timers.ts';
 
@@ -33,11 +34,11 @@ export class ExchangeWindow {
   announced = false;
   /** How many we may; 1 until the peer says otherwise (RFC 7296 §2.3). */
   sendSize = 1;
-  readonly outstanding = new Map<number, Outstanding>();
+  readonly outstanding = new SmallMap<number, Outstanding>();
   private nextId = 0;
   /** Lowest ID of the peer's that was not answered. */
   private expected = 0;
-  private readonly answers = new Map<number, Answered>();
+  private readonly answers = new SmallMap<number, Answered>();
 
   constructor(receiveSize: number) {
     this.receiveSize = receiveSize;

@@ -7,7 +7,7 @@
  * Nothing here that is not authentic changes an established SA.
  */
 
-import type { IkeDatagram } from '../../contract.ts';
+import type { Endpoint, IkeDatagram } from '../../contract.ts';
 import { EspalierError } from '../../errors.ts';
 import { WireError } from '../wire/error.ts';
 import { type ParsedHeader, readHeader, spiText } from '../wire/header.ts';
@@ -196,7 +196,7 @@ function receiveRequest(cx: Context, datagram: IkeDatagram, sa: IkeSa, message: 
   const authentic = authenticate(cx, datagram, sa, message, REQUEST_PREFIX);
   if (authentic === undefined) return;
   sa.lastReceived = cx.now;
-  sa.arrivedAt = { local: datagram.local, remote: datagram.remote };
+  noteArrival(sa, datagram);
   followNat(cx, datagram, sa);
   answerRequest(cx, sa, authentic);
 }
@@ -256,7 +256,7 @@ function receiveResponse(cx: Context, datagram: IkeDatagram, sa: IkeSa, message:
   const authentic = authenticate(cx, datagram, sa, message, RESPONSE_PREFIX);
   if (authentic === undefined) return;
   sa.lastReceived = cx.now;
-  sa.arrivedAt = { local: datagram.local, remote: datagram.remote };
+  noteArrival(sa, datagram);
   followNat(cx, datagram, sa);
   followAnswer(cx, sa);
   try {
@@ -325,14 +325,20 @@ function reassembly(sa: IkeSa, name: string): Reassembly {
   return fresh;
 }
 
+/** Keeps where it came from and to, in the SA's own words if that is where we are used to. */
+function noteArrival(sa: IkeSa, { local, remote }: IkeDatagram): void {
+  const isUsual = isSame(local, sa.local) && isSame(remote, sa.remote);
+  sa.arrivedAt = isUsual ? { local: sa.local, remote: sa.remote } : { local, remote };
+}
+
+const isSame = (a: Endpoint, b: Endpoint): boolean => a.address === b.address && a.port === b.port;
+
 /**
  * RFC 7296 §2.23: a peer behind a NAT is where its last authentic message came from. With MOBIKE the
  * peer says so itself (RFC 4555 §3.8), except before the SA is established.
  */
 function followNat(cx: Context, { local, remote }: IkeDatagram, sa: IkeSa): void {
-  const moved = remote.address !== sa.remote.address || remote.port !== sa.remote.port;
-  const floated = local.port !== sa.local.port || local.address !== sa.local.address;
-  if (!moved && !floated) return;
+  if (isSame(local, sa.local) && isSame(remote, sa.remote)) return;
   const inHandshake = sa.state === 'CONNECTING' && !sa.initiator;
   const follows = inHandshake || (sa.followsPeer && !sa.peer.mobike);
   if (!follows) return;

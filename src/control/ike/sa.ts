@@ -7,11 +7,13 @@ import { type IkeAlgorithms, type IkeKeys, wipeIkeKeys } from '../crypto/keys.ts
 import type { IkeProtection } from '../crypto/protection.ts';
 import type { KeyExchangeInitiator } from '../crypto/provider.ts';
 import type { IkeSaState } from '../manage/status.ts';
+import { NO_BYTES } from '../wire/bytes.ts';
 import type { CertreqPayload } from '../wire/payloads/certreq.ts';
 import type { Proposal, Transform } from '../wire/payloads/sa.ts';
 import { ExchangeWindow } from './exchange-window.ts';
 import type { Cause } from './failure.ts';
 import type { Reassembly } from './fragment.ts';
+import { SmallMap, SmallSet } from './small-map.ts';
 import { checkIkeTransition } from './states.ts';
 import type { Task } from './task.ts';
 import type { Timer } from './timers.ts';
@@ -102,22 +104,22 @@ export class IkeSa {
   /** Operations that wait for the window. */
   readonly queue: Task[] = [];
   /** Half-received messages: `request` or `response` and the message ID. */
-  readonly reassemblies = new Map<string, Reassembly>();
+  readonly reassemblies = new SmallMap<string, Reassembly>();
   /** By the link that the peer must send, in hexadecimal. */
-  readonly followups = new Map<string, Followup>();
+  readonly followups = new SmallMap<string, Followup>();
   readonly children = new Map<number, ChildSa>();
   /** Children to make once the SA is there, the first one within IKE_AUTH. */
   readonly wanted: WantedChild[] = [];
   /** The same, unchanged, for another try. */
   wantedAtFirst: readonly WantedChild[] = [];
   /** Outbound SPIs of children that the peer deleted before we heard that they had been made. */
-  readonly deletedEarly = new Set<number>();
+  readonly deletedEarly = new SmallSet<number>();
   /** Names of children that are asked for with CREATE_CHILD_SA right now. */
-  readonly creating = new Set<string>();
+  readonly creating = new SmallSet<string>();
   /** Of those, what the user has taken down meanwhile. */
-  readonly unwanted = new Set<string>();
+  readonly unwanted = new SmallSet<string>();
   /** By purpose; all are cancelled with the SA. */
-  readonly timers = new Map<string, Timer>();
+  readonly timers = new SmallMap<string, Timer>();
 
   /** Milliseconds; 0 for not yet. */
   establishedAt = 0;
@@ -132,7 +134,7 @@ export class IkeSa {
   /** When the peer wanted to rekey it and was refused for the sake of a child. */
   refusedRekeyAt = -Infinity;
   /** The lower nonce of the rekeying that made it: decides between two at once (RFC 7296 §2.8.2). */
-  lowestNonce: Uint8Array = new Uint8Array();
+  lowestNonce: Uint8Array = NO_BYTES;
   /** The SA that this one would take over from, while it is PASSIVE. */
   predecessor: IkeSa | undefined;
   /** What the peer's rekeying made while ours was under way. */

@@ -3,31 +3,35 @@ import type { IkeLimits } from '../config/model.ts';
 import { toHex } from '../wire/bytes.ts';
 import type { IkeSa } from './sa.ts';
 
+interface Namesakes {
+  readonly name: string;
+  readonly sas: Set<IkeSa>;
+}
+
 /** SAs under a name; a name without SAs takes no memory. */
 class Index {
-  private readonly sets = new Map<string, Set<IkeSa>>();
-  private readonly names = new Map<IkeSa, string>();
+  private readonly byName = new Map<string, Namesakes>();
+  private readonly bySa = new Map<IkeSa, Namesakes>();
 
   put(sa: IkeSa, name: string): void {
     this.drop(sa);
-    this.names.set(sa, name);
-    const set = this.sets.get(name);
-    if (set === undefined) this.sets.set(name, new Set([sa]));
-    else set.add(sa);
+    const namesakes = this.byName.get(name) ?? { name, sas: new Set() };
+    namesakes.sas.add(sa);
+    this.byName.set(name, namesakes);
+    this.bySa.set(sa, namesakes);
   }
 
   drop(sa: IkeSa): void {
-    const name = this.names.get(sa);
-    if (name === undefined) return;
-    this.names.delete(sa);
-    const set = this.sets.get(name)!;
-    set.delete(sa);
-    if (set.size === 0) this.sets.delete(name);
+    const namesakes = this.bySa.get(sa);
+    if (namesakes === undefined) return;
+    this.bySa.delete(sa);
+    namesakes.sas.delete(sa);
+    if (namesakes.sas.size === 0) this.byName.delete(namesakes.name);
   }
 
   /** In the order in which they came. */
   of(name: string): IkeSa[] {
-    return [...(this.sets.get(name) ?? [])];
+    return [...(this.byName.get(name)?.sas ?? [])];
   }
 }
 

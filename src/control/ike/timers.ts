@@ -1,9 +1,13 @@
 /** Every deadline of the core, in one heap; the driver needs to know of the earliest only. */
 
+import type { SmallMap } from './small-map.ts';
+
 /** Stands for one deadline. */
 export interface Timer {
   readonly at: number;
   cancelled: boolean;
+  /** The timers of whoever has it: it is taken out of them before it runs. */
+  among: SmallMap<string, Timer> | undefined;
 }
 
 interface Entry extends Timer {
@@ -20,8 +24,8 @@ export class Timers {
   private cancelledCount = 0;
 
   /** @param at milliseconds, on the clock that `run` is given */
-  set(at: number, run: () => void): Timer {
-    const entry: Entry = { at, run, order: this.order++, cancelled: false };
+  set(at: number, run: () => void, among?: SmallMap<string, Timer>): Timer {
+    const entry: Entry = { at, run, order: this.order++, cancelled: false, among };
     this.heap.push(entry);
     this.up(this.heap.length - 1);
     return entry;
@@ -49,6 +53,7 @@ export class Timers {
       if (first === undefined || first.at > now) return;
       this.pop();
       first.cancelled = true;
+      first.among?.deleteValue(first);
       first.run();
     }
   }

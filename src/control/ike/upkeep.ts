@@ -1,5 +1,6 @@
 /** What an established IKE SA does by itself: liveness, NAT keepalives, rekeying, reauthentication. */
 import { jittered } from '../child/lifetime.ts';
+import { keepSkD } from '../crypto/keys.ts';
 import { formatProposal } from '../proposals/keywords.ts';
 import { PROTOCOL } from '../wire/iana.ts';
 import { peerAddress } from './choose.ts';
@@ -18,6 +19,7 @@ export function established(cx: Context, sa: IkeSa): void {
   sa.authenticatedAt = cx.now;
   sa.lastReceived = cx.now;
   sa.handshake = undefined;
+  sa.peer.hashes = undefined;
   cx.clearTimer(sa, 'half-open');
   cx.table.settle(sa);
   cx.table.file(sa);
@@ -36,6 +38,7 @@ export function established(cx: Context, sa: IkeSa): void {
 
 /** Sets the timers of an established SA, a rekeyed one included. */
 export function keepUp(cx: Context, sa: IkeSa): void {
+  sa.keys = keepSkD(sa.keys!);
   scheduleLiveness(cx, sa);
   scheduleKeepalive(cx, sa);
   const { rekeyTime, overTime, randTime } = sa.connection;

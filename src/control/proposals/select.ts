@@ -61,6 +61,9 @@ const isKe = (type: number): boolean => type === TRANSFORM.KE || ADDITIONAL.incl
 const same = (a: Transform, b: Transform): boolean =>
   a.type === b.type && a.id === b.id && a.keyBits === b.keyBits && !a.unknownAttribute && !b.unknownAttribute;
 
+const sameList = (a: readonly Transform[], b: readonly Transform[]): boolean =>
+  a.length === b.length && a.every((transform, index) => transform === b[index]);
+
 /** @returns every transform type that one of them names, in the order of their numbers */
 function typesOf(...lists: readonly (readonly Transform[])[]): number[] {
   return [...new Set(lists.flatMap((list) => list.map(({ type }) => type)))].sort((a, b) => a - b);
@@ -71,7 +74,7 @@ function match(
   ours: readonly Transform[],
   theirs: readonly Transform[],
   options: SelectOptions,
-): { chosen: Transform[] } | { missing: number[] } {
+): { chosen: readonly Transform[] } | { missing: number[] } {
   const chosen: Transform[] = [];
   const missing: number[] = [];
   const used = new Set<number>();
@@ -94,7 +97,9 @@ function match(
     // A type that the peer did not name is not in the answer either.
     if (pick.id !== NONE || ofType(theirs, type).length > 0) chosen.push(pick);
   }
-  return missing.length > 0 ? { missing } : { chosen };
+  if (missing.length > 0) return { missing };
+  // A proposal without alternatives is its own answer, and one list serves all SAs.
+  return { chosen: sameList(chosen, ours) ? ours : [...chosen] };
 }
 
 /**

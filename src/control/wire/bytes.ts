@@ -125,6 +125,9 @@ export class Writer {
   }
 }
 
+/** Stands wherever there is nothing, so that it is there once only. */
+export const NO_BYTES = new Uint8Array();
+
 /** @returns all parts in one new array */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
