@@ -2,9 +2,9 @@
 FROM node:22-bookworm-slim AS build
 WORKDIR /espalier
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --no-fund --no-audit
+RUN npm ci --no-fund --no-audit --no-json
 COPY . .
-RUN npm run build && npm prune --omit=dev
+RUN npm run build && npm prune --omit=dev --no-json
 
 FROM node:22-bookworm-slim
 WORKDIR /espalier

@@ -1,4 +1,5 @@
-// Installs and builds what is missing or older than its sources, and says so; silent otherwise.
+// Installs and builds what is missing or older than its sources, and says so; silent otherwise. With --build it
+// builds in any case.
 // Everything it prints goes to stderr, so that `--json` output stays clean.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
@@ -34,7 +35,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 const installed = at('node_modules', '.package-lock.json');
 if (modified(installed) < modified(at('package-lock.json'))) {
-  step('installing dependencies (npm ci)', 'npm', 'ci', '--no-fund', '--no-audit', '--loglevel=error');
+  step('installing dependencies (npm ci)', 'npm', 'ci', '--no-fund', '--no-audit', '--no-json', '--loglevel=error');
 }
 const stamp = at('dist', '.built');
 const sources = [
@@ -47,7 +48,7 @@ const sources = [
   'tsconfig.build.json',
   'package-lock.json',
 ];
-if (modified(stamp) < Math.max(...sources.map((path) => newest(at(path))))) {
+if (process.argv.includes('--build') || modified(stamp) < Math.max(...sources.map((path) => newest(at(path))))) {
   step('building', process.execPath, 'scripts/build.mjs');
   writeFileSync(stamp, '');
 }
