@@ -113,7 +113,11 @@ describe('ControlPlane', () => {
     expect([...a.policies.values()][0]!.sa).toBeDefined();
     await left.stop();
     expect(right.status()).toEqual([]);
-    for (const plane of [a, b]) expect(plane.sas.size + plane.policies.size + plane.routes.size).toBe(0);
+    for (const plane of [a, b]) expect(plane.sas.size + plane.policies.size).toBe(0);
+    // The peer's packets for us go nowhere until it stops, too.
+    expect([a.routes.size, b.routes.size]).toEqual([0, 1]);
+    await right.stop();
+    expect(b.routes.size).toBe(0);
   });
 
   test('wipes the keys that it handed to the data plane', async () => {

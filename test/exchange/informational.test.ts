@@ -65,9 +65,11 @@ describe('deletion', () => {
       'received INFORMATIONAL 2: <-- HDR, SK {}',
     ]);
     for (const node of [left, right]) {
-      expect(node.sas.size + node.policies.size + node.routes.size).toBe(0);
+      expect(node.sas.size + node.policies.size).toBe(0);
       expect(node.core.status(network.now)).toEqual([]);
     }
+    // Whose user did not ask for it does not let go what was protected.
+    expect([left.routes.size, right.routes.size]).toEqual([0, 1]);
   });
 
   test('of a child names the SPIs of both sides and leaves the IKE SA', () => {
@@ -79,9 +81,10 @@ describe('deletion', () => {
       'received INFORMATIONAL 0: <-- HDR, SK {D(ESP)}',
     ]);
     for (const node of [left, right]) {
-      expect(node.sas.size + node.policies.size + node.routes.size).toBe(0);
+      expect(node.sas.size + node.policies.size).toBe(0);
       expect(node.core.status(network.now)).toMatchObject([{ state: 'ESTABLISHED', children: [] }]);
     }
+    expect([left.routes.size, right.routes.size]).toEqual([1, 0]);
   });
 
   test('by both at once is answered without naming the SPIs again (RFC 7296 §1.4.1)', () => {

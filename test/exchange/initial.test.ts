@@ -71,7 +71,7 @@ describe('IKE_SA_INIT and IKE_AUTH with a pre-shared key', () => {
     expect(left.completed.get(request)).toMatchObject({ code: 'ERR_PEER_AUTHENTICATION_FAILED' });
     expect(right.log).toContainEqual(expect.stringContaining('make the secret the same on both sides'));
     for (const node of [left, right]) {
-      expect(node.sas.size + node.policies.size + node.routes.size).toBe(0);
+      expect(node.sas.size + node.policies.size).toBe(0);
       expect(node.core.status(network.now)).toEqual([]);
     }
     expect(left.reserved.size).toBe(0);
@@ -149,7 +149,8 @@ describe('traffic selectors', () => {
     network.settle();
     const [child] = left.core.status(network.now)[0]!.children;
     expect(child!.remoteTs).toEqual(['10.2.3.0/24', '10.2.4.0/24[tcp/80]']);
-    expect([...left.routes]).toEqual(['10.2.3.0/24', '10.2.4.0/24']);
+    // What the peer does not take goes nowhere.
+    expect([...left.routes]).toEqual(['10.0.0.0/8', '10.2.3.0/24', '10.2.4.0/24']);
     expect(right.installed('in')[0]!.selectors.length).toBe(2);
   });
 

@@ -61,6 +61,33 @@ describe('when an SA is lost, nothing leaves in the clear', () => {
   });
 });
 
+describe('while a child is not up, nothing leaves in the clear', () => {
+  it('before it was ever up', async () => {
+    const { bed } = await start();
+    const watch = await WireWatch.start(bed);
+    expect(await pings(pair!, 2)).toEqual([0, 0]);
+    expect((await watch.stop()).clear).toEqual({});
+    expect(pair!.a.status().drops).toMatchObject({ OutNoPolicy: expect.any(Number) });
+  });
+
+  it('when the peer has closed it', async () => {
+    const { a, b, bed } = await start();
+    a.cli('up', 'net');
+    b.cli('down', 'net');
+    await until('the SA is gone', () => a.status().ikeSas.every(({ children }) => children.length === 0));
+    const watch = await WireWatch.start(bed);
+    expect(await pings(pair!, 2)).toEqual([0, 0]);
+    expect(Object.keys((await watch.stop()).clear).filter((flow) => flow.startsWith('10.1.'))).toEqual([]);
+  });
+
+  it('unless when_down says that it may', async () => {
+    const { bed } = await start({ child: ['when_down: pass'] });
+    const watch = await WireWatch.start(bed);
+    await pings(pair!, 1);
+    expect(Object.keys((await watch.stop()).clear)).toContain('10.1.0.2 > 10.2.0.2 protocol 1');
+  });
+});
+
 describe('policies of the configuration', () => {
   it('discard what they name, before children protect the rest', async () => {
     const sections =

@@ -43,6 +43,8 @@ export class PolicyTable {
   private readonly byKey = new Map<PolicyKey, Entry>();
   private readonly routes = new Map<string, number>();
   private readonly traps = new Map<string, Trap>();
+  /** Routes of children that are configured, up or not, by name. */
+  private readonly held = new Map<string, readonly string[]>();
   /** The entries of each lost child. */
   private readonly blocked = new Map<string, Set<Entry>>();
   private readonly out: PolicySurroundings;
@@ -71,6 +73,26 @@ export class PolicyTable {
     }
   }
 
+  /**
+   * Leads what the child is to protect into the device, whether it is up or not: there it meets the policy of a
+   * child that is up, or none and is dropped (RFC 4301 §5.1). No policy, which would stand before others'.
+   */
+  hold(trap: Trap): void {
+    const name = trapName(trap);
+    if (this.held.has(name)) return;
+    const ranges = pairs(trap.local, trap.remote).map(({ remote }) => remote.addresses);
+    const prefixes = [...new Set(ranges.flatMap(prefixesOf))];
+    this.held.set(name, prefixes);
+    for (const prefix of prefixes) this.addRoute(prefix);
+  }
+
+  /** What the child is to protect may leave in the clear. */
+  unhold(connection: ConnectionConfig, child: ChildConfig): void {
+    const name = trapName({ connection, child });
+    for (const prefix of this.held.get(name) ?? []) this.removeRoute(prefix);
+    this.held.delete(name);
+  }
+
   /** A child is lost: its policies stay, and drop what they protected. To be called before `release`. */
   block(connection: ConnectionConfig, child: ChildSa): void {
     const name = trapName({ connection, child: child.config });
@@ -97,9 +119,11 @@ export class PolicyTable {
     }
   }
 
-  /** Lets go of every trap and block. */
+  /** Lets go of every trap, block and route. */
   clear(): void {
     for (const { connection, child } of this.trapped()) this.untrap(connection, child);
+    for (const prefix of [...this.held.values()].flat()) this.removeRoute(prefix);
+    this.held.clear();
     for (const name of [...this.blocked.keys()]) this.unblockName(name);
   }
 

@@ -65,6 +65,8 @@ export interface ChildConfig {
   readonly startAction: StartAction;
   readonly closeAction: ClosingAction;
   readonly dpdAction: ClosingAction;
+  /** What becomes of its traffic while it is not up: nothing, or what it would be without the child. */
+  readonly whenDown: 'drop' | 'pass';
   readonly rekeyTime: number;
   readonly lifeTime: number;
   readonly randTime: number;

@@ -255,6 +255,7 @@ function resolveChild(context: ResolveContext, at: At, name: string, values: Chi
     startAction: values.start_action,
     closeAction: values.close_action,
     dpdAction: values.dpd_action,
+    whenDown: values.when_down,
     rekeyTime: time.rekey,
     lifeTime: time.life,
     randTime: time.rand,

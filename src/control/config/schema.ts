@@ -151,6 +151,7 @@ const child = section({
   start_action: oneOf('none', 'trap', 'start', 'trap|start').default('none'),
   close_action: closing.default('none'),
   dpd_action: closing.default('clear'),
+  when_down: oneOf('drop', 'pass').default('drop'),
   rekey_time: duration.default(3600),
   life_time: duration.optional(),
   rand_time: duration.optional(),

@@ -7,6 +7,7 @@ import type { ChildSa } from '../child/child-sa.ts';
 import { announceHeir } from '../child/install.ts';
 import { intersect } from '../child/narrowing.ts';
 import { ownSelectors } from '../child/negotiation.ts';
+import type { Trap } from '../child/policies.ts';
 import type { ChildConfig, ClosingAction, ConnectionConfig } from '../config/model.ts';
 import { followsAddress, isSiteToSite, peerAddress } from './choose.ts';
 import type { Context } from './context.ts';
@@ -56,6 +57,7 @@ export class ConnectionManager {
   start(connections: readonly ConnectionConfig[]): void {
     for (const connection of connections) {
       for (const child of connection.children) {
+        this.hold(connection, child);
         if (child.startAction.includes('trap')) this.trap(connection, child);
       }
       const started = connection.children.filter(({ startAction }) => startAction.includes('start'));
@@ -97,6 +99,7 @@ export class ConnectionManager {
     for (const child of connection.children) {
       this.cx.policies.untrap(connection, child);
       this.cx.policies.unblock(connection, child);
+      this.cx.policies.unhold(connection, child);
     }
   }
 
@@ -114,6 +117,7 @@ export class ConnectionManager {
     }
     const intent = this.intent(connection);
     intent.tries = 0;
+    for (const child of missing) this.hold(connection, child);
     intent.waiting.push({ request, children: new Set(missing.map(({ name }) => name)) });
     this.want(connection, missing);
   }
@@ -126,6 +130,7 @@ export class ConnectionManager {
       intent.released.add(child.name);
       this.fail(intent, child.name, 'ERR_CANCELLED', `child "${child.name}" was taken down meanwhile`);
       this.cx.policies.unblock(connection, child);
+      this.cx.policies.unhold(connection, child);
       if (intent.held.delete(child.name)) this.cx.policies.untrap(connection, child);
     }
     if (intent.keep.size === 0) this.cx.timers.cancel(intent.retry);
@@ -180,15 +185,26 @@ export class ConnectionManager {
   }
 
   private trap(connection: ConnectionConfig, child: ChildConfig): void {
+    const trap = this.configured(connection, child);
+    if (trap !== undefined) this.cx.policies.trap(trap);
+    else this.cx.log('error', `child "${child.name}" cannot be trapped: there is no address to call`, connection.name);
+  }
+
+  /** RFC 4301 §4.4.1: what is to be protected does not leave in the clear because it cannot be protected. */
+  private hold(connection: ConnectionConfig, child: ChildConfig): void {
+    if (child.whenDown !== 'drop' || !isSiteToSite(connection, child)) return;
+    const trap = this.configured(connection, child);
+    if (trap !== undefined) this.cx.policies.hold(trap);
+  }
+
+  /** @returns the child's traffic as the configuration has it; undefined if its ends are not known */
+  private configured(connection: ConnectionConfig, child: ChildConfig): Trap | undefined {
     const remote = peerAddress(connection);
     // Without an address of ours, too, nothing leaves in the clear, as long as it is clear what that would be.
     const local = this.cx.localAddress(connection, remote) ?? (followsAddress(child.localTs) ? undefined : ANY_ADDRESS);
-    if (remote === undefined || local === undefined) {
-      this.cx.log('error', `child "${child.name}" cannot be trapped: there is no address to call`, connection.name);
-      return;
-    }
+    if (remote === undefined || local === undefined) return undefined;
     const path = { local: { address: local, port: 0 }, remote: { address: remote, port: 0 } };
-    this.cx.policies.trap({ connection, child, ...ownSelectors(path, child) });
+    return { connection, child, ...ownSelectors(path, child) };
   }
 
   /** @returns the IKE SA of a connection that can make children */
@@ -276,6 +292,7 @@ export class ConnectionManager {
   childUp(sa: IkeSa, child: ChildSa): void {
     const intent = this.intent(sa.connection);
     intent.released.delete(child.config.name);
+    this.hold(sa.connection, child.config);
     this.cx.policies.unblock(sa.connection, child.config);
     for (const waiting of intent.waiting) waiting.children.delete(child.config.name);
     this.settle(intent);
