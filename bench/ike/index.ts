@@ -1,7 +1,8 @@
 /**
  * `npm run bench -- ike`: full handshakes (IKE_SA_INIT and IKE_AUTH with a child SA) against one
  * responder after the other, by the same initiator in a process of its own; and the responder's
- * memory at many established pairs.
+ * memory at many established pairs. Before the clock starts, some handshakes let both sides warm up: a
+ * gateway runs for months.
  *
  * Initiator and responder have a core each, and either may be the slower one. So the responder's
  * own cost is reported too: handshakes per second of its processor time.
@@ -71,6 +72,7 @@ interface Options {
   readonly json?: string;
   readonly svg?: string;
   readonly count: number;
+  readonly warmUp: number;
   readonly concurrency: number;
   readonly rounds: number;
   readonly responders: readonly string[];
@@ -114,8 +116,12 @@ interface Run extends InitiatorReport {
   readonly residentAfter: number;
 }
 
-/** Starts both sides anew, makes `count` handshakes, and looks at the responder before it ends. */
-async function measure(name: string, handshake: Handshake, count: number, concurrency: number): Promise<Run> {
+/** Starts both sides anew, makes `count` handshakes after those to warm up, and looks at the responder before it ends. */
+async function measure(
+  name: string,
+  handshake: Handshake,
+  { count, warmUp, concurrency }: Pick<Options, 'count' | 'warmUp' | 'concurrency'>,
+): Promise<Run> {
   const directory = mkdtempSync(join(tmpdir(), 'espalier-bench-'));
   const bed = Bed.create(uniqueName('i'));
   try {
@@ -125,10 +131,13 @@ async function measure(name: string, handshake: Handshake, count: number, concur
     writeFileSync(file, initiatorYaml(handshake, directory), { mode: 0o600 });
     const responder = await startResponder(name, bed, directory, handshake);
     const residentBefore = resident(responder.pid);
+    const args = [INITIATOR, file, String(warmUp), String(count), String(concurrency)];
+    const child = bed.spawn('gatewayA', process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const lines = createInterface({ input: child.stdout! });
+    await once(lines, 'line');
     const before = cpuSeconds(responder.pid);
-    const args = [INITIATOR, file, String(count), String(concurrency)];
-    const child = bed.spawn('gatewayA', process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    const [line] = await once(createInterface({ input: child.stdout! }), 'line');
+    child.stdin!.write('go\n');
+    const [line] = await once(lines, 'line');
     const run = {
       ...(JSON.parse(line as string) as InitiatorReport),
       cpu: cpuSeconds(responder.pid) - before,
@@ -162,7 +171,7 @@ async function rates(options: Options): Promise<IkeResult[]> {
           if (responder === 'strongswan' && keyExchange.includes('mlkem')) continue;
           const key = `${responder} ${auth} ${keyExchange}`;
           const handshake = { auth, proposal: PROPOSALS[keyExchange]! };
-          const run = await measure(responder, handshake, options.count, options.concurrency);
+          const run = await measure(responder, handshake, options);
           const entry = runs.get(key) ?? { result: { suite: 'ike', responder, auth, keyExchange }, runs: [] };
           entry.runs.push(run);
           runs.set(key, entry);
@@ -182,7 +191,7 @@ async function memory(options: Options): Promise<MemoryResult[]> {
   const results: MemoryResult[] = [];
   for (const responder of options.responders.filter((name) => name.startsWith('espalier'))) {
     const handshake = { auth: 'psk', proposal: PROPOSALS['x25519']! } as const;
-    const run = await measure(responder, handshake, options.pairs, options.concurrency);
+    const run = await measure(responder, handshake, { ...options, count: options.pairs, warmUp: 0 });
     const bytesPerPair = Math.round((run.residentAfter - run.residentBefore) / options.pairs);
     results.push({ suite: 'ike-memory', responder, pairs: options.pairs, bytesPerPair });
     progress(`${responder}: ${bytesPerPair} bytes a pair at ${options.pairs}`);
@@ -217,7 +226,8 @@ export function register(program: Command): void {
     .description('full handshakes a second and memory per SA pair, beside strongSwan as responder (root)')
     .option('--json <file>', 'write the results there')
     .option('--svg <folder>', 'draw the picture there')
-    .option('--count <n>', 'handshakes of one measurement', Number, 500)
+    .option('--count <n>', 'handshakes of one measurement', Number, 2000)
+    .option('--warm-up <n>', 'handshakes before it, of which nothing is counted', Number, 1000)
     .option('--concurrency <n>', 'handshakes at a time', Number, 16)
     .option('--rounds <n>', 'turns', Number, 3)
     .option('--responders <list>', 'espalier-node, espalier-noble, strongswan', list, [

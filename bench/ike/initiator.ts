@@ -1,10 +1,12 @@
 /**
- * Brings up IKE SAs with a child each, so many at a time, and prints how it went as one line of JSON.
+ * Brings up IKE SAs with a child each, so many at a time: some to warm up, after which it says so and
+ * waits for a line, then those that count. Prints how that went as one line of JSON.
  *
- *     node initiator.js CONFIGURATION CONNECTIONS CONCURRENCY
+ *     node initiator.js CONFIGURATION WARM_UP CONNECTIONS CONCURRENCY
  *
  * The configuration has one connection; it is multiplied, each with a local /32 of its own.
  */
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { configFromObject } from '../../src/control/config/load.ts';
@@ -23,12 +25,12 @@ export interface InitiatorReport {
 const none = () => {};
 const silent = { trace: none, debug: none, info: none, warn: none, error: none };
 
-async function run(file: string, count: number, concurrency: number): Promise<InitiatorReport> {
+async function run(file: string, warmUp: number, count: number, concurrency: number): Promise<InitiatorReport> {
   const input = parse(readFileSync(file, 'utf8')) as ConfigInput;
   const { config } = configFromObject(input);
   const [template] = config.connections;
   const [child] = template!.children;
-  const connections = Array.from({ length: count }, (_, index) => {
+  const connections = Array.from({ length: warmUp + count }, (_, index) => {
     const address = `10.${100 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`;
     const selector = { ...child!.localTs[0]!, text: address, addresses: { from: address, to: address } };
     const name = `c${index}`;
@@ -40,9 +42,8 @@ async function run(file: string, count: number, concurrency: number): Promise<In
   controlPlane.start();
   let [established, failed, next] = [0, 0, 0];
   let reason: string | undefined;
-  const started = performance.now();
-  const lane = async () => {
-    while (next < count) {
+  const lane = async (end: number) => {
+    while (next < end) {
       const name = connections[next++]!.name;
       try {
         await controlPlane.initiate(name);
@@ -53,12 +54,18 @@ async function run(file: string, count: number, concurrency: number): Promise<In
       }
     }
   };
-  await Promise.all(Array.from({ length: concurrency }, lane));
+  const until = (end: number) => Promise.all(Array.from({ length: concurrency }, () => lane(end)));
+  await until(warmUp);
+  process.stdout.write('warm\n');
+  await once(process.stdin, 'data');
+  [established, failed] = [0, 0];
+  const started = performance.now();
+  await until(warmUp + count);
   const seconds = (performance.now() - started) / 1000;
   return { established, failed, seconds, ...(reason !== undefined && { reason }) };
 }
 
-const [file = '', count = '1', concurrency = '1'] = process.argv.slice(2);
-const report = await run(file, Number(count), Number(concurrency));
+const [file = '', warmUp = '0', count = '1', concurrency = '1'] = process.argv.slice(2);
+const report = await run(file, Number(warmUp), Number(count), Number(concurrency));
 // Whoever started us looks at the responder now; its SAs stay until we are ended.
 process.stdout.write(`${JSON.stringify(report)}\n`);
