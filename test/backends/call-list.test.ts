@@ -27,7 +27,7 @@ function keyOf(bench: Workbench, suite: CipherSuite, seed: number): number {
 // Other processors make the calls one by one.
 describe.runIf(process.arch === 'x64')('a call list', () => {
   it('makes its calls in their order, with six arguments, and keeps what they return', () => {
-    const list = CallList.create(4)!;
+    const list = CallList.create(4, 0)!;
     const block = new NativeBlock(16);
     // memset(mac, 9, 4) · memcpy(mac + 4, mac, 4) · CRYPTO_memcmp: equal, then not.
     const calls: readonly (readonly [name: string, ...values: number[]])[] = [

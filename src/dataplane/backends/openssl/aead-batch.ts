@@ -49,7 +49,7 @@ export class AeadBatch {
    */
   static create(kernel: KernelMemory, direction: Direction, settle: Settle): AeadBatch | undefined {
     const callsPerPacket = direction === 'Encrypt' ? FETCH_TAG + 1 : FINAL + 1;
-    const calls = CallList.create(SLOTS * callsPerPacket);
+    const calls = CallList.create(SLOTS * callsPerPacket, kernel.base);
     return calls && new AeadBatch(kernel, direction, calls, callsPerPacket, settle);
   }
 
@@ -98,16 +98,14 @@ export class AeadBatch {
     const first = slot * this.#callsPerPacket;
     if (this.#owners[slot] !== aead) this.#assign(slot, aead);
     this.#packets[slot] = packet;
-    const payload = this.#base + words[(packet + L.PACKET_PAYLOAD) >>> 2]!;
-    calls.setArgument(first + AAD, 3, this.#base + words[(packet + L.PACKET_AAD) >>> 2]!);
+    const payload = words[(packet + L.PACKET_PAYLOAD) >>> 2]!;
+    calls.setPointer(first + AAD, 3, words[(packet + L.PACKET_AAD) >>> 2]!);
     calls.setArgument(first + AAD, 4, words[(packet + L.PACKET_AAD_LENGTH) >>> 2]!);
-    calls.setArgument(first + PAYLOAD, 1, payload);
-    calls.setArgument(first + PAYLOAD, 3, payload);
+    calls.setPointer(first + PAYLOAD, 1, payload);
+    calls.setPointer(first + PAYLOAD, 3, payload);
     calls.setArgument(first + PAYLOAD, 4, words[(packet + L.PACKET_LENGTH) >>> 2]!);
     block.setTag(this.#base + words[(packet + L.PACKET_ICV) >>> 2]!);
-    // RFC 4106 §4, RFC 7634 §2: four bytes of salt, eight of IV.
-    const iv = words[(packet + L.PACKET_IV) >>> 2]!;
-    for (let i = 0; i < NONCE_SIZE - SALT_SIZE; i++) block.bytes[SALT_SIZE + i] = this.#bytes[iv + i]!;
+    this.#loadIv(block, words[(packet + L.PACKET_IV) >>> 2]!);
     if (this.#count === SLOTS) this.run();
   }
 
@@ -135,6 +133,12 @@ export class AeadBatch {
       this.#owners[slot] = undefined;
       this.#blocks[slot]!.bytes.fill(0, 0, NONCE_SIZE);
     }
+  }
+
+  /** Four bytes of salt, eight of IV (RFC 4106 §4, RFC 7634 §2). The IV lies at a word's address if the peer pads to four. */
+  #loadIv(block: NativeBlock, iv: number): void {
+    if ((iv & 3) === 0) block.setIv(this.#words[iv >>> 2]!, this.#words[(iv >>> 2) + 1]!);
+    else for (let i = 0; i < NONCE_SIZE - SALT_SIZE; i++) block.bytes[SALT_SIZE + i] = this.#bytes[iv + i]!;
   }
 
   #assign(slot: number, aead: Aead): void {

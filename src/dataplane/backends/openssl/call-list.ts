@@ -96,14 +96,22 @@ export class CallList {
   readonly #words: Uint32Array;
   readonly #address: Address;
   readonly #run: Run;
+  /** The two halves of `base`. */
+  readonly #baseLow: number;
+  readonly #baseHigh: number;
 
-  /** @returns a list with room for so many calls, unless this system has none */
-  static create(records: number): CallList | undefined {
+  /**
+   * @param base of linear memory, for arguments that point into it
+   * @returns a list with room for so many calls, unless this system has none
+   */
+  static create(records: number, base: Address): CallList | undefined {
     const run = runner();
-    return run === null ? undefined : new CallList(records, run);
+    return run === null ? undefined : new CallList(records, base, run);
   }
 
-  private constructor(records: number, run: Run) {
+  private constructor(records: number, base: Address, run: Run) {
+    this.#baseLow = base >>> 0;
+    this.#baseHigh = Math.floor(base / 2 ** 32);
     this.#words = new Uint32Array(new ArrayBuffer(records * RECORD));
     this.#address = Number(koffi.address(this.#words));
     this.#run = run;
@@ -116,6 +124,14 @@ export class CallList {
   /** @param value an address, or a whole number that is not negative */
   setArgument(record: number, argument: number, value: number): void {
     this.#set(record * WORDS + ARGUMENTS + argument * 2, value);
+  }
+
+  /** @param offset in linear memory */
+  setPointer(record: number, argument: number, offset: number): void {
+    const word = record * WORDS + ARGUMENTS + argument * 2;
+    const low = this.#baseLow + offset;
+    this.#words[word] = low;
+    this.#words[word + 1] = low > 0xffffffff ? this.#baseHigh + 1 : this.#baseHigh;
   }
 
   /** Makes the first `count` calls, in their order. */

@@ -139,6 +139,12 @@ export class NativeBlock {
     this.#words[TAG_LENGTH] = length;
   }
 
+  /** The nonce behind four bytes of salt, as two words of memory. */
+  setIv(first: number, second: number): void {
+    this.#words[1] = first;
+    this.#words[2] = second;
+  }
+
   /** Lets the parameter `tag` point to an ICV. */
   setTag(address: Address): void {
     const low = address >>> 0;
