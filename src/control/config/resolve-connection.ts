@@ -115,9 +115,17 @@ function resolveAuth(
 ): { local: LocalAuth; remote: RemoteAuth } {
   const localSecret = secretOf(context, at, 'local', values.local);
   const remoteSecret = secretOf(context, at, 'remote', values.remote);
-  const local = resolveLocal(context, at, values.local, localSecret ?? remoteSecret);
-  const remote = resolveRemote(context, at, values.remote, remoteSecret ?? localSecret);
+  // A file that cannot be read is a problem of its own; what it would have decided is not another.
+  const named = [values.local, values.remote].some((side) => (side.secret ?? side.secret_file) !== undefined);
+  const local = resolveLocal(context, at, values.local, { named, bytes: localSecret ?? remoteSecret });
+  const remote = resolveRemote(context, at, values.remote, { named, bytes: remoteSecret ?? localSecret });
   return { local, remote };
+}
+
+interface Secret {
+  /** Does either side have one? */
+  readonly named: boolean;
+  readonly bytes: Uint8Array | undefined;
 }
 
 function secretOf(
@@ -141,13 +149,13 @@ function secretOf(
   return secret;
 }
 
-function resolveLocal(context: ResolveContext, at: At, values: LocalValues, secret: Uint8Array | undefined): LocalAuth {
+function resolveLocal(context: ResolveContext, at: At, values: LocalValues, secret: Secret): LocalAuth {
   const { method, hashes } = values.auth ?? {
-    method: secret && values.certs.length === 0 ? 'psk' : 'pubkey',
+    method: secret.named && values.certs.length === 0 ? 'psk' : 'pubkey',
     hashes: [],
   };
   if (method === 'any') context.report(at('local', 'auth'), 'must say how to authenticate: psk, pubkey or null');
-  if (method === 'psk' && secret === undefined) reportMissingSecret(context, at, 'local', values);
+  if (method === 'psk' && !secret.named) reportMissingSecret(context, at, 'local');
   const certs = readCertificates(context, at('local', 'certs'), values.certs);
   const key =
     values.key === undefined
@@ -166,7 +174,7 @@ function resolveLocal(context: ResolveContext, at: At, values: LocalValues, secr
     certs,
     ...optional('privateKey', key),
     hashes,
-    ...(method === 'psk' && optional('psk', secret)),
+    ...(method === 'psk' && optional('psk', secret.bytes)),
   };
 }
 
@@ -175,16 +183,11 @@ function exactIdentity(text: string): Identity {
   return parseIdentity(text);
 }
 
-function resolveRemote(
-  context: ResolveContext,
-  at: At,
-  values: RemoteValues,
-  secret: Uint8Array | undefined,
-): RemoteAuth {
+function resolveRemote(context: ResolveContext, at: At, values: RemoteValues, secret: Secret): RemoteAuth {
   const trusted = values.certs.length + values.cacerts.length > 0;
-  const { method } = values.auth ?? { method: secret && !trusted ? 'psk' : 'pubkey' };
-  if ((method === 'psk' || method === 'any') && secret === undefined && !(method === 'any' && trusted)) {
-    reportMissingSecret(context, at, 'remote', values);
+  const { method } = values.auth ?? { method: secret.named && !trusted ? 'psk' : 'pubkey' };
+  if ((method === 'psk' || method === 'any') && !secret.named && !(method === 'any' && trusted)) {
+    reportMissingSecret(context, at, 'remote');
   }
   if (method === 'pubkey' && !trusted) {
     context.report(
@@ -202,17 +205,11 @@ function resolveRemote(
     certs: readCertificates(context, at('remote', 'certs'), values.certs),
     cacerts: readCertificates(context, at('remote', 'cacerts'), values.cacerts),
     crls: readCrls(context, at('remote', 'crls'), values.crls),
-    ...((method === 'psk' || method === 'any') && optional('psk', secret)),
+    ...((method === 'psk' || method === 'any') && optional('psk', secret.bytes)),
   };
 }
 
-function reportMissingSecret(
-  context: ResolveContext,
-  at: At,
-  side: 'local' | 'remote',
-  values: LocalValues | RemoteValues,
-): void {
-  if (values.secret_file !== undefined) return;
+function reportMissingSecret(context: ResolveContext, at: At, side: 'local' | 'remote'): void {
   const message =
     'authenticates by psk but has no "secret", and neither has the other side; add one, or a "secret_file"';
   if (!context.problems.some((problem) => problem.message === message)) context.report(at(side), message);

@@ -269,6 +269,12 @@ MIIBVTCB/KADAgECAhQwWWtLXFcQy7AbzxUTkDzRyKLJdTAKBggqhkjOPQQDAjAA
     expect(warnings).toEqual([]);
   });
 
+  it('are the only problem where a secret is named and cannot be read', () => {
+    expect(problems('connections: { a: { local: { secret_file: psk }, remote: { id: b } } }')).toEqual([
+      expect.stringMatching(/local\.secret_file: there is no file .*psk; names are relative/),
+    ]);
+  });
+
   it('are warned of when every user can read their secrets, and when those are short', () => {
     const directory = folder({ 'a.yaml': 'connections: { a: { local: { secret: short } } }' }, 0o644);
     const { warnings } = loadConfig(join(directory, 'a.yaml'));
