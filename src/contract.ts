@@ -170,6 +170,9 @@ export type DeviceOptions =
   /** Descriptors, one per worker, that read and write like a TUN with IFF_VNET_HDR: the in-process link. */
   | { readonly kind: 'descriptors'; readonly descriptors: readonly number[]; readonly mtu: number };
 
+/** The crypto backends that Espalier brings along. */
+export const BACKENDS = ['wasm', 'openssl', 'hybrid', 'node', 'noble'] as const;
+
 /** Which crypto backends do the work: names, or paths of modules that export one. */
 export interface BackendChoice {
   /** Of all SAs whose connection has none of its own. */

@@ -118,7 +118,7 @@ describe('a gateway', () => {
   });
 
   it('changes nothing at a reload whose backend cannot be had', async () => {
-    writeFileSync(file, CONFIG.replace('gateway: {', 'gateway: { backend: wams,').replace('bypass', 'discard'));
+    writeFileSync(file, CONFIG.replace('gateway: {', 'gateway: { backend: ./nothing.js,').replace('bypass', 'discard'));
     await expect(client.reload()).rejects.toMatchObject({ code: 'ERR_BACKEND' });
     expect((await client.status()).policies[0]).toMatchObject({ name: 'ssh', action: 'bypass' });
     writeFileSync(file, CONFIG);

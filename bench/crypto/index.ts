@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { type CipherSuite, suiteName } from '../../src/algorithms.ts';
-import { BACKENDS } from '../../src/dataplane/backends/index.ts';
+import { BACKENDS } from '../../src/contract.ts';
 import { ALL_SUITES } from '../../src/dataplane/backends/suites.ts';
 import { packagePath } from '../../src/package-root.ts';
 import { draw } from './pictures.ts';

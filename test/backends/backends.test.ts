@@ -2,10 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import * as L from '../../assembly/layout.ts';
 import { type CipherSuite, ENCR, INTEG, suiteLengths } from '../../src/algorithms.ts';
+import { BACKENDS } from '../../src/contract.ts';
 import type { CryptoBackend } from '../../src/dataplane/backends/backend.ts';
 import { withFallback } from '../../src/dataplane/backends/fallback.ts';
 import { HybridBackend } from '../../src/dataplane/backends/hybrid.ts';
-import { BACKENDS, createBackend, describeBackends, runConformance } from '../../src/dataplane/backends/index.ts';
+import { createBackend, describeBackends, runConformance } from '../../src/dataplane/backends/index.ts';
 import { type PacketSpec, Workbench } from '../../src/dataplane/backends/workbench.ts';
 import { packagePath } from '../../src/package-root.ts';
 

@@ -1,9 +1,10 @@
 /** All backends against the conformance suite, and the suite against backends that do not conform. */
 import { describe, expect, it } from 'vitest';
 import * as L from '../../assembly/layout.ts';
+import { BACKENDS } from '../../src/contract.ts';
 import type { CryptoBackend, KernelMemory } from '../../src/dataplane/backends/backend.ts';
 import { type CheckResult, conform } from '../../src/dataplane/backends/conformance.ts';
-import { BACKENDS, loadBackend, runConformance } from '../../src/dataplane/backends/index.ts';
+import { loadBackend, runConformance } from '../../src/dataplane/backends/index.ts';
 import type { KernelExports } from '../../src/dataplane/kernel.ts';
 
 async function failures(results: AsyncIterable<CheckResult>): Promise<string[]> {

@@ -2,8 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { STATUS_OK } from '../../assembly/layout.ts';
 import { suiteLengths } from '../../src/algorithms.ts';
+import { BACKENDS } from '../../src/contract.ts';
 import type { CryptoBackend } from '../../src/dataplane/backends/backend.ts';
-import { BACKENDS, loadBackend } from '../../src/dataplane/backends/index.ts';
+import { loadBackend } from '../../src/dataplane/backends/index.ts';
 import { KNOWN_ANSWERS, knownAnswerFailure } from '../../src/dataplane/backends/known-answers.ts';
 import { Workbench } from '../../src/dataplane/backends/workbench.ts';
 import { BUILDS, hex } from '../crypto/laboratory.ts';

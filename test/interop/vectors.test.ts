@@ -2,8 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { STATUS_BAD_ICV, STATUS_OK } from '../../assembly/layout.ts';
 import { type CipherSuite, ENCR, INTEG, suiteLengths } from '../../src/algorithms.ts';
+import { BACKENDS } from '../../src/contract.ts';
 import type { CryptoBackend } from '../../src/dataplane/backends/backend.ts';
-import { BACKENDS, loadBackend } from '../../src/dataplane/backends/index.ts';
+import { loadBackend } from '../../src/dataplane/backends/index.ts';
 import { Workbench } from '../../src/dataplane/backends/workbench.ts';
 import { BUILDS, hex } from '../crypto/laboratory.ts';
 import { readCavp } from './cavp.ts';

@@ -11,6 +11,7 @@ import { parseSelector } from './selectors.ts';
 import {
   address,
   addresses,
+  backend,
   bool,
   decimal,
   duration,
@@ -95,8 +96,8 @@ const gateway = section({
   mtu: integer(576, 65_535).optional(),
   addresses: listOf(interfaceAddress).default([]),
   workers: parsed((value) => (value === 'auto' ? availableParallelism() : parseInteger(value, 1, 64))).default(1),
-  backend: text.default('wasm'),
-  shadow: text.default('none'),
+  backend: backend().default('wasm'),
+  shadow: backend('none').default('none'),
   listen: addresses.default([]),
   port: port.default(500),
   port_nat_t: port.default(4500),
@@ -170,7 +171,7 @@ const child = section({
 
 export const connection = section({
   version: oneOf('0', '2').optional(),
-  backend: text.default('default'),
+  backend: backend('default').default('default'),
   local_addrs: addresses.default([]),
   remote_addrs: peers.default([]),
   local_port: port.optional(),

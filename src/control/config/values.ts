@@ -3,6 +3,7 @@
  * text; a program may give numbers and booleans as well.
  */
 import { z } from 'zod';
+import { BACKENDS } from '../../contract.ts';
 import { EspalierError } from '../../errors.ts';
 import { addressBytes, canonicalAddress, parseRange } from '../wire/address.ts';
 import { nearest } from './nearest.ts';
@@ -86,6 +87,19 @@ export const text = parsed((value) => {
   if (value === '') throw valueError('is empty');
   return value;
 });
+
+/**
+ * @param words that stand for something else than a backend
+ * @returns a schema for a crypto backend's name, or the path of a module: `./mine.js`
+ */
+export const backend = (...words: readonly string[]) =>
+  parsed((value) => {
+    const names = [...BACKENDS, ...words];
+    if (names.includes(value) || value.startsWith('.') || value.startsWith('/')) return value;
+    const close = nearest(value, names);
+    const hint = close ? `did you mean "${close}"?` : 'name a module as ./mine.js';
+    throw valueError(`"${value}" is not one of ${names.join(', ')}; ${hint}`);
+  });
 
 /** @returns a schema for one of several words */
 export const oneOf = <const W extends string>(...words: readonly W[]) =>

@@ -1,6 +1,7 @@
 /** The crypto backends by name, and those a user brings along. */
 import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { BACKENDS } from '../../contract.ts';
 import { EspalierError } from '../../errors.ts';
 import type { KernelExports } from '../kernel.ts';
 import type { CreateBackend, CryptoBackend, KernelMemory } from './backend.ts';
@@ -25,7 +26,7 @@ interface BackendEntry {
   create(kernel: KernelMemory, exports: KernelExports): CryptoBackend | Promise<CryptoBackend>;
 }
 
-const ENTRIES: Readonly<Record<string, BackendEntry>> = {
+const ENTRIES: Readonly<Record<(typeof BACKENDS)[number], BackendEntry>> = {
   wasm: {
     about: 'WebAssembly SIMD, constant-time, nothing native; the default',
     create: (_, exports) => createWasmBackend(exports),
@@ -50,9 +51,6 @@ const ENTRIES: Readonly<Record<string, BackendEntry>> = {
 
 /** Bytes of packets and keys that checking a sample has room for. */
 const SHADOW_MEMORY = 524_288;
-
-/** Names of the backends that come with Espalier. */
-export const BACKENDS: readonly string[] = Object.keys(ENTRIES);
 
 /** @returns one line about each backend, by name */
 export const describeBackends = (): Readonly<Record<string, string>> =>
@@ -114,7 +112,7 @@ async function createComplete(
  * @throws EspalierError `ERR_BACKEND`, `ERR_BACKEND_UNAVAILABLE`
  */
 export async function loadBackend(name: string, kernel: KernelMemory, exports: KernelExports): Promise<CryptoBackend> {
-  const own = ENTRIES[name];
+  const own = (ENTRIES as Readonly<Record<string, BackendEntry>>)[name];
   return own ? own.create(kernel, exports) : (await loadModule(name))(kernel);
 }
 
