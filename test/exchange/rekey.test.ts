@@ -273,6 +273,23 @@ describe('an IKE SA is rekeyed', () => {
     }
   });
 
+  test('by both at once, and what the peer never heard of does not stay for long', () => {
+    // Whose nonce is lowest is chance: of so many attempts one at least has ours win.
+    const won = Array.from({ length: 16 }, () => {
+      const { network, left, right } = established();
+      network.tamper = (datagram, from) =>
+        from === left && parseHeader(datagram.data).response ? undefined : datagram;
+      network.command(left, 'rekey', 'right');
+      network.command(right, 'rekey', 'left');
+      network.pass(1_000);
+      network.tamper = (datagram) => datagram;
+      return { network, left, right };
+    }).find(({ network, left }) => left.core.status(network.now).some(({ state }) => state === 'PASSIVE'));
+    const { network, left, right } = won!;
+    network.pass(31_000);
+    expectOneChild(network, left, right);
+  });
+
   test('by both at once with a request that comes too late', () => {
     for (let round = 0; round < 4; round++) {
       const { network, left, right } = established();

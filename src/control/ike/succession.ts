@@ -9,6 +9,9 @@ import { keepUp, scheduleReauthentication } from './upkeep.ts';
 /** The peer deletes a rekeyed SA at once; if it does not, we do after so long. */
 const REKEYED_LIFETIME = 240_000;
 
+/** The same for one that lost a collision: the peer deletes it at once, or never heard of it. */
+const LOSER_LIFETIME = 30_000;
+
 /** Purpose of the timers that wait to ask for a child again. */
 export const CREATE_AGAIN = 'create ';
 
@@ -28,9 +31,20 @@ export function becomeSuccessor(cx: Context, old: IkeSa, next: IkeSa): void {
   next.predecessor = old;
   cx.table.add(next);
   cx.table.file(next);
-  cx.setTimer(next, 'passive', cx.now + REKEYED_LIFETIME, () =>
-    destroy(cx, next, 'replaced', because('ERR_REKEYED', 'another SA took over, and the peer did not delete this one')),
-  );
+  awaitDeletion(cx, next, REKEYED_LIFETIME);
+}
+
+/**
+ * What the peer's rekeying made has lost to ours, and is the peer's to delete (RFC 7296 §2.8.2). If our
+ * answer was lost and the old SA is gone, then the peer does not know it, and nothing comes.
+ */
+export function giveUp(cx: Context, loser: IkeSa): void {
+  if (loser.state === 'PASSIVE') awaitDeletion(cx, loser, LOSER_LIFETIME);
+}
+
+function awaitDeletion(cx: Context, passive: IkeSa, patience: number): void {
+  const why = because('ERR_REKEYED', 'another SA took over, and the peer did not delete this one');
+  cx.setTimer(passive, 'passive', cx.now + patience, () => destroy(cx, passive, 'replaced', why));
 }
 
 /** Where the two are: it may have changed since the new SA was made. */

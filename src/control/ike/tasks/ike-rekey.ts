@@ -27,7 +27,7 @@ import { algorithmsOf, NONCE_LENGTH, useKeys } from '../keying.ts';
 import { pauseOfIke } from '../patience.ts';
 import { errorNotify } from '../rules.ts';
 import { IkeSa } from '../sa.ts';
-import { becomeSuccessor, discardSuccessor, inherit } from '../succession.ts';
+import { becomeSuccessor, discardSuccessor, giveUp, inherit } from '../succession.ts';
 import type { Answer, Progress, Received, Task } from '../task.ts';
 import { lowerNonce, respondKe } from './child-exchange.ts';
 import { DeleteIke } from './delete.ts';
@@ -164,6 +164,7 @@ export class IkeRekey implements Task {
       return;
     }
     inherit(cx, sa, next);
+    if (rival !== undefined) giveUp(cx, rival);
     sa.state = 'DELETING';
     enqueue(cx, sa, new DeleteIke('replaced', 'it was rekeyed'));
     if (doom !== undefined) cx.operations.deleteIke(next, doom.cause, doom.reason);
