@@ -25,6 +25,7 @@ import type { KernelMemory } from './backends/backend.ts';
 import { type Descriptors, openDescriptors } from './descriptors.ts';
 import { readDrops } from './drops.ts';
 import { emitEvents } from './events.ts';
+import { Groups } from './groups.ts';
 import { Heap } from './heap.ts';
 import { IcmpSource } from './icmp-source.ts';
 import { DatagramBuffer, socketFor } from './io/datagrams.ts';
@@ -96,6 +97,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
   readonly #sad: Sad;
   readonly #spd: Spd;
   readonly #pathMtus: PathMtus;
+  readonly #groups: Groups;
   readonly #icmpSource: IcmpSource | undefined;
   readonly #datagrams = new DatagramBuffer();
   #watches: readonly Watch[] = [];
@@ -139,6 +141,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
     });
     this.#spd = new Spd({ memory, kernel, plan, heap, saAddress: (sa) => this.#sad.address(sa) });
     this.#pathMtus = new PathMtus(descriptors.mark, (sa, mtu) => this.#sad.setPathMtu(sa, mtu));
+    this.#groups = new Groups((remote) => this.sourceAddress(remote), onWarning);
   }
 
   async start(): Promise<void> {
@@ -189,16 +192,20 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
   installSa(parameters: SaParameters): SaHandle {
     const sa = this.#sad.install(parameters);
     if (parameters.direction === 'out') this.#pathMtus.set(sa, parameters.remote);
+    this.#groups.set(sa, parameters);
     return sa;
   }
 
   moveSa(sa: SaHandle, local: Endpoint, remote: Endpoint, udpEncapsulation: boolean): void {
     this.#sad.move(sa, local, remote, udpEncapsulation);
-    if (this.#sad.parameters(sa)?.direction === 'out') this.#pathMtus.set(sa, remote);
+    const parameters = this.#sad.parameters(sa);
+    if (parameters?.direction === 'out') this.#pathMtus.set(sa, remote);
+    if (parameters !== undefined) this.#groups.set(sa, parameters);
   }
 
   removeSa(sa: SaHandle): void {
     this.#pathMtus.delete(sa);
+    this.#groups.delete(sa);
     this.#spd.forgetSa(sa);
     this.#sad.remove(sa);
   }
@@ -296,6 +303,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
     process.off('exit', this.#onExit);
     for (const watch of this.#watches) watch.close();
     this.#pathMtus.close();
+    this.#groups.close();
     await this.#pool?.stop();
     this.#sad.close();
     this.#descriptors.close();

@@ -21,7 +21,10 @@ export const IP_PMTUDISC_DONT = 0;
 /** With DF, of any length the device takes: the SA's own path MTU rules. */
 export const IP_PMTUDISC_PROBE = 3;
 
+const IP_MULTICAST_TTL = 33;
+
 export const IPPROTO_IPV6 = 41;
+const IPV6_MULTICAST_HOPS = 18;
 export const IPV6_MTU_DISCOVER = 23;
 export const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
@@ -38,6 +41,7 @@ const IPV6_RECVTCLASS = 66;
  */
 const RECEIVE_BUFFER = 8 << 20;
 const SEND_BUFFER = 4 << 20;
+const HOP_LIMIT = 64;
 
 /** Sentences about what a socket could not have, each told once. */
 export type Missing = Set<string>;
@@ -56,6 +60,12 @@ export function enlargeBuffers(fd: number, missing: Missing): void {
 export function markPackets(fd: number, mark: number, missing: Missing): void {
   if (mark === 0 || setsockopt(fd, SOL_SOCKET, SO_MARK, mark)) return;
   missing.add('Outer packets bear no mark (SO_MARK, CAP_NET_ADMIN): they must not be routed into the TUN.');
+}
+
+/** Datagrams to a group go as far as others, not to the next router only. */
+export function reachGroups(fd: number, ipv4: boolean): void {
+  if (ipv4) setsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, HOP_LIMIT);
+  else setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, HOP_LIMIT);
 }
 
 /** Where a datagram was sent to, its DSCP and ECN. */

@@ -14,6 +14,7 @@ import {
   IPV6_V6ONLY,
   type Missing,
   markPackets,
+  reachGroups,
   receiveOuterHeader4,
   receiveOuterHeader6,
   SO_REUSEPORT,
@@ -118,6 +119,7 @@ function openOne(
       setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
       receiveOuterHeader4(fd);
     }
+    reachGroups(fd, family === AF_INET);
     markPackets(fd, mark, missing);
     if (shared) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     prepare(fd);
