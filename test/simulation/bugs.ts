@@ -208,14 +208,14 @@ export const BUGS: readonly PlantedBug[] = [
   ),
   bug(
     'does not tell the peer that it has moved',
-    'packets find their way',
+    'nothing is black-holed for longer than liveness takes',
     UpdateAddresses.prototype,
     'build',
     nothing,
   ),
   bug(
     'moves the IKE SA without its children',
-    'packets find their way',
+    'nothing is black-holed for longer than liveness takes',
     IkeCore.prototype,
     'handle',
     meddling((effects) => effects.filter(({ type }) => type !== 'move-sa')),

@@ -144,6 +144,11 @@ export class Witness {
     if (!hasPolicy) this.guards[flow.from]!.leaks(flow.child);
   }
 
+  /** It got lost on a way that only its own direction has lost: what comes the other way says that the peer is alive. */
+  undecided(flow: Flow): void {
+    this.flows.get(flow)!.since = undefined;
+  }
+
   /** A packet was protected and sent, and did not arrive for want of an SA, or of a peer. */
   swallowed(flow: Flow, sent: number, why: Verdict | 'there is nobody'): void {
     const what = `${flow.child} from g${flow.from} to g${flow.to}`;

@@ -296,7 +296,10 @@ export class World implements Surroundings {
     const arrival = this.network.route(flow.from, packet.local, packet.remote, packet.encapsulated);
     const isCut = this.network.isCut(flow.from, flow.to);
     const sent = this.now;
-    if (isCut && !this.network.isCut(flow.to, flow.from)) return;
+    if (isCut && !this.network.isCut(flow.to, flow.from)) {
+      this.witness.undecided(flow);
+      return;
+    }
     if (!isCut && this.network.losesPacket()) return;
     const receiver = isCut || arrival === undefined ? undefined : this.gateways[arrival.gateway];
     this.timeline.plan(sent + this.schedule.latency + this.network.packetDelay(), () => {

@@ -26,6 +26,9 @@ export interface ChildAgreement {
   readonly ke: number;
 }
 
+/** Who made a child, and with which nonce. */
+export type Origin = Pick<ChildSa, 'madeByUs' | 'lowestNonce'>;
+
 export class ChildSa {
   readonly id: number;
   /** The IKE SA it belongs to; a rekey of that one moves it. */
@@ -44,6 +47,8 @@ export class ChildSa {
   readonly madeByUs: boolean;
   /** The lower nonce of the exchange that made it: decides between two rekeyings at once (RFC 7296 §2.8.1). */
   lowestNonce: Uint8Array = NO_BYTES;
+  /** The same of the first one that it has come from by rekeying: decides between two that both sides made at once. */
+  origin: Origin;
   /** The child that took over in a rekey. */
   replacedBy: ChildSa | undefined;
   /** By purpose; all are cancelled with the SA. */
@@ -65,6 +70,7 @@ export class ChildSa {
     this.keyIn = keys.in;
     this.keyOut = keys.out;
     this.madeByUs = madeByUs;
+    this.origin = { madeByUs, lowestNonce: this.lowestNonce };
     this.installedAt = now;
   }
 
@@ -77,6 +83,13 @@ export class ChildSa {
   get text(): string {
     return `"${this.config.name}" ${spiText(this.agreement.spiIn)}/${spiText(this.agreement.spiOut)}`;
   }
+}
+
+/** @returns the first of a child's successors that is still there */
+export function heirOf(child: ChildSa): ChildSa | undefined {
+  let heir = child.replacedBy;
+  while (heir?.state === 'DELETED') heir = heir.replacedBy;
+  return heir;
 }
 
 /** @returns eight hexadecimal digits */

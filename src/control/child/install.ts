@@ -10,7 +10,7 @@ import type { Context } from '../ike/context.ts';
 import type { Cause } from '../ike/failure.ts';
 import type { IkeSa } from '../ike/sa.ts';
 import { formatSelector } from '../wire/payloads/ts.ts';
-import { type ChildAgreement, ChildSa } from './child-sa.ts';
+import { type ChildAgreement, ChildSa, heirOf } from './child-sa.ts';
 import { saParameters } from './keymat.ts';
 import { scheduleChild, softLimits } from './lifetime.ts';
 
@@ -96,11 +96,10 @@ function stopSending(cx: Context, child: ChildSa): void {
 export function removeChild(cx: Context, child: ChildSa, cause: Cause, reason: string): void {
   if (child.state === 'DELETED') return;
   const replaced = cause === 'replaced';
-  const successor = child.replacedBy;
+  const successor = heirOf(child);
   // The peer has let go of the one in use, so it is ready for the new one. That it lets go of what lost a
   // collision says nothing: the answer that makes the winner may still be on its way.
-  if (child.sending && successor !== undefined && successor.state !== 'DELETED' && !successor.sending)
-    cx.policies.use(successor);
+  if (successor !== undefined && !successor.sending && cx.policies.carries(child)) cx.policies.use(successor);
   child.state = 'DELETED';
   cx.clearTimers(child);
   child.owner.children.delete(child.id);

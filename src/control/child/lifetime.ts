@@ -6,7 +6,7 @@ import type { ChildSa } from './child-sa.ts';
 import type { SoftLimits } from './keymat.ts';
 
 /** While a rekey's responder waits for a sign that the peer has the new SA, it looks for one so often. */
-const CONFIRM_INTERVAL = 1_000;
+export const CONFIRM_INTERVAL = 1_000;
 /** Longer than a peer's Delete is retransmitted. */
 const RETIRED_LIFETIME = 240_000;
 

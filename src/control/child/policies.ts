@@ -140,6 +140,11 @@ export class PolicyTable {
     }
   }
 
+  /** Do packets go through this child now, and not through one that came after it? */
+  carries(child: ChildSa): boolean {
+    return this.entriesOf(child).some(({ users }) => users.at(-1) === child);
+  }
+
   /** Sends through what was there before, traps, drops, or forgets the policy. */
   release(child: ChildSa): void {
     child.sending = false;

@@ -262,11 +262,22 @@ export class ConnectionManager {
     if (old !== undefined && isUsable(old.state)) {
       // The SA that was to be replaced lives on, and is given another chance later.
       this.cx.setTimer(old, 'reauth', this.cx.now + REAUTH_RETRY, () => this.cx.operations.reauthenticate(newest(old)));
+    }
+    if (this.usable(sa.connection) !== undefined) {
+      // There is one all the same: that, or one that the peer has made meanwhile.
+      const awaited = awaitedOf(intent);
+      this.want(
+        sa.connection,
+        sa.connection.children.filter(({ name }) => awaited.has(name)),
+      );
+      this.settle(intent);
       return;
     }
     const { keyingtries } = sa.connection;
     if (cause !== 'moved') intent.tries++;
-    const again = cause === 'moved' || (cause === 'dead' && (keyingtries === 0 || intent.tries < keyingtries));
+    // What was only to be replaced, and is lost meanwhile, is a matter of dpd_action.
+    const mayTry = old === undefined && (keyingtries === 0 || intent.tries < keyingtries);
+    const again = cause === 'moved' || (cause === 'dead' && mayTry);
     // Whoever waits is answered now, not after all the tries there may be: `keyingtries` says how long it is tried.
     if (cause !== 'moved')
       this.fail(intent, undefined, why.code, again ? `${why.message}; it is tried again meanwhile` : why.message);
@@ -281,7 +292,7 @@ export class ConnectionManager {
 
   /** Children that were being made over an IKE SA that is gone: whoever waits is told, what is kept is tried again. */
   private noteOrphans(connection: ConnectionConfig, intent: Intent, why: EspalierError): void {
-    const awaited = new Set([...intent.keep, ...intent.waiting.flatMap(({ children }) => [...children])]);
+    const awaited = awaitedOf(intent);
     for (const child of connection.children) {
       if (!awaited.has(child.name) || this.installed(connection, child) || this.isPending(connection, child)) continue;
       this.fail(intent, child.name, why.code, why.message);
@@ -312,7 +323,9 @@ export class ConnectionManager {
     if (old === undefined || sa.wanted.length + sa.creating.size > 0) return;
     sa.reauthenticates = undefined;
     for (const before of old.children.values()) {
-      const after = [...sa.children.values()].find(({ config }) => config.name === before.config.name);
+      const after = [...sa.children.values()].find(
+        ({ config, replacedBy }) => config.name === before.config.name && replacedBy === undefined,
+      );
       if (after === undefined || before.replacedBy !== undefined) continue;
       before.replacedBy = after;
       announceHeir(this.cx, before, after);
@@ -404,3 +417,7 @@ export class ConnectionManager {
     }
   }
 }
+
+/** Names of children that are to be up, or that somebody waits for. */
+const awaitedOf = ({ keep, waiting }: Intent): Set<string> =>
+  new Set([...keep, ...waiting.flatMap(({ children }) => [...children])]);

@@ -241,14 +241,15 @@ export class IkeCore {
   }
 }
 
-/** Those of an IKE SA that are up and made by that entry of the configuration. */
 /** What is only being made when it is taken down does not come up. */
 function cancelChild(sa: IkeSa, { name }: ChildConfig): void {
   const at = sa.wanted.findIndex(({ config }) => config.name === name);
   if (at >= 0) sa.wanted.splice(at, 1);
+  sa.wantedAtFirst = sa.wantedAtFirst.filter(({ config }) => config.name !== name);
   if (sa.creating.has(name)) sa.unwanted.add(name);
 }
 
+/** Those of an IKE SA that are up and made by that entry of the configuration. */
 const childrenOf = (sa: IkeSa, { name }: ChildConfig, takes: (state: ChildSaState) => boolean): ChildSa[] =>
   [...sa.children.values()].filter(({ config, state }) => config.name === name && takes(state));
 

@@ -8,6 +8,7 @@
 import type { ChildSa } from '../../child/child-sa.ts';
 import { announceChild, announceHeir } from '../../child/install.ts';
 import { retire } from '../../child/lifetime.ts';
+import type { ChildConfig } from '../../config/model.ts';
 import { NOTIFY } from '../../wire/iana.ts';
 import type { Payload } from '../../wire/payloads/index.ts';
 import type { Context } from '../context.ts';
@@ -81,14 +82,22 @@ class ChildCreate extends ChildExchange {
       const successor = newest(sa);
       for (const each of [sa, successor]) each.creating.delete(wanted.config.name);
       if (successor.unwanted.delete(wanted.config.name)) return;
-      if (isUsable(successor.state)) requestChild(cx, successor, wanted, this.tries + 1);
+      // The peer may have made it meanwhile.
+      if (isUsable(successor.state) && !isUp(successor, wanted.config))
+        requestChild(cx, successor, wanted, this.tries + 1);
     });
   }
 }
 
+const isUp = (sa: IkeSa, { name }: ChildConfig): boolean =>
+  [...sa.children.values()].some(
+    ({ config, state, replacedBy }) => config.name === name && isLive(state) && replacedBy === undefined,
+  );
+
 /**
  * Both sides may make the same child at once, as they may rekey it at once; the same rule decides, so
- * that one is left: the one with the lowest nonce goes, by whoever made it (RFC 7296 §2.8.1).
+ * that one is left: the one with the lowest nonce goes, by whoever made it (RFC 7296 §2.8.1). The peer may
+ * have rekeyed its own by the time we hear of ours: it counts as what it has come from.
  * @param isOurs did we begin the exchange that made `child`?
  */
 function dropDuplicate(cx: Context, sa: IkeSa, child: ChildSa, isOurs: boolean): void {
@@ -97,16 +106,16 @@ function dropDuplicate(cx: Context, sa: IkeSa, child: ChildSa, isOurs: boolean):
     (other) =>
       other !== child &&
       other.config.name === child.config.name &&
-      other.madeByUs !== isOurs &&
+      other.origin.madeByUs !== isOurs &&
       isLive(other.state) &&
       other.replacedBy === undefined &&
       selectors(other) === selectors(child),
   );
   if (twin === undefined) return;
-  const isLower = Buffer.compare(child.lowestNonce, twin.lowestNonce) < 0;
+  const isLower = Buffer.compare(child.origin.lowestNonce, twin.origin.lowestNonce) < 0;
   const [loser, winner] = isLower ? [child, twin] : [twin, child];
   cx.policies.use(winner);
-  if (!loser.madeByUs) return;
+  if (!loser.origin.madeByUs) return;
   retire(cx, loser, winner);
   announceHeir(cx, loser, winner);
   enqueue(cx, sa, new DeleteChild(loser, 'replaced', 'both sides made it'));

@@ -119,15 +119,15 @@ export abstract class ChildExchange implements Task {
     if (reason !== undefined) throw new Failure('ERR_CANCELLED', reason);
     if (this.exchange === EXCHANGE.IKE_FOLLOWUP_KE) {
       this.keys.acceptFollowup(payloads);
-      return;
+    } else {
+      this.agreed = acceptChild(sa, this.asked!, payloads, WITH_KE);
+      this.nonceR = find(payloads, 'NONCE')!.data;
+      this.keys.accept(payloads, this.agreed.agreement.ke);
+      this.keys.plan(additionalMethods(this.agreed.transforms), payloads);
     }
-    this.agreed = acceptChild(sa, this.asked!, payloads, WITH_KE);
-    if (sa.deletedEarly.delete(this.agreed.agreement.spiOut)) {
+    if (sa.deletedEarly.delete(this.agreed!.agreement.spiOut)) {
       throw new Failure('ERR_DELETED', 'the peer deleted the child before we heard of it');
     }
-    this.nonceR = find(payloads, 'NONCE')!.data;
-    this.keys.accept(payloads, this.agreed.agreement.ke);
-    this.keys.plan(additionalMethods(this.agreed.transforms), payloads);
   }
 
   private finish(cx: Context, sa: IkeSa): void {
@@ -140,6 +140,7 @@ export abstract class ChildExchange implements Task {
     this.release(cx, sa);
     const child = installChild(cx, sa, { config: this.config, agreement, keys, initiator: true, send: false });
     child.lowestNonce = lowerNonce(nonceI, nonceR);
+    child.origin = { madeByUs: child.madeByUs, lowestNonce: child.lowestNonce };
     this.succeeded(cx, sa, child);
   }
 
@@ -213,6 +214,7 @@ export function respondWithChild(
     wipe(secret);
     const child = installChild(cx, sa, { config, agreement, keys, initiator: false, send: false });
     child.lowestNonce = lowerNonce(nonceI, nonceR);
+    child.origin = { madeByUs: child.madeByUs, lowestNonce: child.lowestNonce };
     made(child);
   };
   const methods = additionalMethods(transforms);

@@ -14,9 +14,9 @@
  * If both begin at once there are two new children; the one whose exchange has the lowest of the four
  * nonces is deleted by its initiator, the old one by the other (§2.8.1).
  */
-import { type ChildSa, spiText } from '../../child/child-sa.ts';
+import { type ChildSa, heirOf, spiText } from '../../child/child-sa.ts';
 import { announceHeir, removeChild } from '../../child/install.ts';
-import { retire, sendWhenConfirmed } from '../../child/lifetime.ts';
+import { CONFIRM_INTERVAL, retire, sendWhenConfirmed } from '../../child/lifetime.ts';
 import { Writer } from '../../wire/bytes.ts';
 import { NOTIFY, notifyName, PROTOCOL } from '../../wire/iana.ts';
 import { findNotify } from '../../wire/message.ts';
@@ -27,11 +27,13 @@ import { enqueue } from '../exchange.ts';
 import { Failure } from '../failure.ts';
 import { pauseOfChild } from '../patience.ts';
 import type { IkeSa } from '../sa.ts';
-import { isLive } from '../states.ts';
+import { isInstalled, isLive } from '../states.ts';
 import type { Answer, Received } from '../task.ts';
 import { ChildExchange, respondWithChild } from './child-exchange.ts';
 import { awaitsChild, DeleteChild, findByPeerSpi } from './delete.ts';
 
+/** After a collision the peer may be without the answer that makes its child for so long. */
+const AWAITED = 15_000;
 /** The peer does not want to: it is asked again later, as long as the old child lives. */
 const REFUSED_PAUSE = 30_000;
 
@@ -60,6 +62,7 @@ export class ChildRekey extends ChildExchange {
   }
 
   protected succeeded(cx: Context, sa: IkeSa, child: ChildSa): void {
+    child.origin = this.old.origin;
     const rival = this.old.replacedBy;
     if (rival !== undefined && rival.state !== 'DELETED') {
       resolveCollision(cx, sa, this.old, child, rival);
@@ -134,11 +137,23 @@ function resolveCollision(cx: Context, sa: IkeSa, old: ChildSa, ours: ChildSa, t
   if (oursLoses) {
     // The peer deletes the old child, and begins to send on its own new one.
     sendWhenConfirmed(cx, theirs);
-    enqueue(cx, sa, new DeleteChild(ours, 'replaced', 'the peer rekeyed at the same time'));
+    if (isInstalled(old.state)) deleteRedundant(cx, ours);
+    else deleteWhenConfirmed(cx, ours, cx.now + AWAITED);
     return;
   }
   cx.policies.use(ours);
   if (old.state !== 'DELETED') enqueue(cx, sa, new DeleteChild(old, 'replaced', 'it was rekeyed'));
+}
+
+const deleteRedundant = (cx: Context, child: ChildSa): void =>
+  enqueue(cx, child.owner, new DeleteChild(child, 'replaced', 'the peer rekeyed at the same time'));
+
+/** The old one is gone: until the peer has heard that its own is made, it has none but ours. */
+function deleteWhenConfirmed(cx: Context, ours: ChildSa, deadline: number): void {
+  cx.setTimer(ours, 'redundant', cx.now + CONFIRM_INTERVAL, () => {
+    if (heirOf(ours)?.sending !== false || cx.now >= deadline) deleteRedundant(cx, ours);
+    else deleteWhenConfirmed(cx, ours, deadline);
+  });
 }
 
 /** The peer rekeys a child of ours. */
@@ -151,6 +166,7 @@ export function respondChildRekey(cx: Context, sa: IkeSa, request: Received): An
     throw new Failure('ERR_TEMPORARY', `child ${old.text} is on its way out`, NOTIFY.TEMPORARY_FAILURE);
   }
   const made = (child: ChildSa): void => {
+    child.origin = old.origin;
     const ours = old.replacedBy;
     if (ours !== undefined && ours.state !== 'DELETED') {
       // Ours was done first, while the peer was still busy with additional key exchanges.

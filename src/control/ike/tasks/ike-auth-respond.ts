@@ -116,7 +116,9 @@ function establish(cx: Context, sa: IkeSa, payloads: readonly Payload[], proof: 
   const { connection } = sa;
   const { nonceI, nonceR } = sa.handshake!;
   const rivals = connection.unique === 'never' ? [] : findRivals(cx, sa);
-  if (connection.unique === 'keep' && rivals.length > 0) {
+  const initialContact = findNotify(payloads, NOTIFY.INITIAL_CONTACT) !== undefined && connection.unique !== 'never';
+  // RFC 7296 §2.4: a peer that has lost all state has not two SAs, but this one.
+  if (connection.unique === 'keep' && rivals.length > 0 && !initialContact) {
     throw refuse(`"${sa.remoteId!.text}" has an IKE SA already, and unique is "keep"`);
   }
   const answer = [...proof];
@@ -128,7 +130,6 @@ function establish(cx: Context, sa: IkeSa, payloads: readonly Payload[], proof: 
   noteWindowSize(sa, payloads);
   established(cx, sa);
   answer.push(...firstChild(cx, sa, payloads, { nonceI, nonceR }));
-  const initialContact = findNotify(payloads, NOTIFY.INITIAL_CONTACT) !== undefined && connection.unique !== 'never';
   return {
     payloads: answer,
     after: () => {

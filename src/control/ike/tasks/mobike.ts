@@ -129,7 +129,8 @@ export function updateAddresses(cx: Context, sa: IkeSa, addresses: readonly stri
   sa.local = { ...sa.local, address };
   // RFC 4555 §3.5: what is under way goes out again, from the new address, before anything else.
   resend(cx, sa);
-  if (isUsable(sa.state)) enqueue(cx, sa, new UpdateAddresses());
+  // Of an SA that is on its way out nothing becomes of it, unless a rekeying still under way makes it an heir.
+  enqueue(cx, sa, new UpdateAddresses());
 }
 
 /** A rekeying came first: what the peer has not heard of our address it is told over the new SA. */
