@@ -72,6 +72,7 @@ describe('between two gateways', () => {
     const steps = [
       () => Promise.all(pair.both.map(({ client }) => client.setBackend('openssl'))),
       () => pair.a.client.rekey('net'),
+      () => Promise.all(pair.both.map(({ client }) => client.setBackend('wasm', 'pair'))),
       () => Promise.all(pair.both.map(({ client }) => client.setBackend('wasm'))),
     ];
     for (const step of steps) {
@@ -85,6 +86,7 @@ describe('between two gateways', () => {
     expect(received.sha256).toBe(sent.sha256);
     expect((await child()).spiOut).not.toBe(before);
     expect(await drops()).toEqual([[], []]);
+    await Promise.all(pair.both.map(({ client }) => client.setBackend('default', 'pair')));
   });
 
   it.each([
