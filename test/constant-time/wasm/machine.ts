@@ -5,9 +5,6 @@
  * that is computed from a secret one is secret. What a CPU does in a time that depends on an operand
  * is not to be done with a secret: an address, a branch, a select (V8 makes a branch of it), a
  * division, a length. Each place in the code that does so is reported, with how often it did.
- *
- *     value    | b0 | b1 | b2 | … | b15 |      16 bytes a slot, an i32 uses the first 4
- *     mask     |  1 |  0 |  0 | … |  0  |      bit i: byte i is secret
  */
 import {
   accessesMemory,
@@ -21,8 +18,7 @@ import {
 import type { Finding, Leak } from './finding.ts';
 import { BINARY_32, BINARY_64, BITWISE, BYTES_STAY, COMPARE_64, DIVISIONS, LOADS, STORES, UNARY } from './scalar.ts';
 import { SIMD } from './simd.ts';
-
-const SLOTS = 65_536;
+import { maskOf, TaintStack } from './stack.ts';
 
 interface Label {
   readonly instruction: Instruction;
@@ -30,22 +26,11 @@ interface Label {
   readonly height: number;
 }
 
-export class TaintMachine {
+export class TaintMachine extends TaintStack {
   readonly module: WasmModule;
   readonly memory: Uint8Array;
   /** Of each byte of memory: 1 is secret. */
   readonly secret: Uint8Array;
-  readonly i32 = new Int32Array(SLOTS * 4);
-  readonly u32 = new Uint32Array(this.i32.buffer);
-  readonly i64 = new BigInt64Array(this.i32.buffer);
-  readonly u64 = new BigUint64Array(this.i32.buffer);
-  readonly i16 = new Int16Array(this.i32.buffer);
-  readonly u16 = new Uint16Array(this.i32.buffer);
-  readonly i8 = new Int8Array(this.i32.buffer);
-  readonly u8 = new Uint8Array(this.i32.buffer);
-  readonly masks = new Uint16Array(SLOTS);
-  /** The first free slot. */
-  top = 0;
   readonly #globals: { value: Uint8Array; mask: number }[];
   readonly #findings = new Map<number, Finding>();
   readonly #executed = new Map<number, Uint8Array>();
@@ -53,6 +38,7 @@ export class TaintMachine {
 
   /** @param memory is worked on in place; the module's data is written into it */
   constructor(module: WasmModule, memory: Uint8Array) {
+    super();
     this.module = module;
     this.memory = memory;
     this.secret = new Uint8Array(memory.length);
@@ -112,16 +98,6 @@ export class TaintMachine {
     });
   }
 
-  push32(value: number, mask: number): void {
-    this.i32[this.top * 4] = value;
-    this.masks[this.top++] = mask;
-  }
-
-  push64(value: bigint, mask: number): void {
-    this.i64[this.top * 2] = value;
-    this.masks[this.top++] = mask;
-  }
-
   /** @param slot where the secret operand is */
   report(leak: Leak, { at }: Instruction, slot: number): void {
     let finding = this.#findings.get(at);
@@ -168,7 +144,7 @@ export class TaintMachine {
     this.#run(called.code, base, executed);
     // The results lie on top; they take the place of the parameters.
     const results = called.type.results.length;
-    this.#move(this.top - results, base, results);
+    this.move(this.top - results, base, results);
     this.top = base + results;
     this.#current = caller;
   }
@@ -226,17 +202,17 @@ export class TaintMachine {
           this.top -= 2;
           const condition = this.top + 1;
           if (this.masks[condition] !== 0) this.report('select', instruction, condition);
-          if (this.i32[condition * 4] === 0) this.#copy(this.top, this.top - 1);
+          if (this.i32[condition * 4] === 0) this.copy(this.top, this.top - 1);
           break;
         }
         case OP.LOCAL_GET:
-          this.#copy(base + instruction.a, this.top++);
+          this.copy(base + instruction.a, this.top++);
           break;
         case OP.LOCAL_SET:
-          this.#copy(--this.top, base + instruction.a);
+          this.copy(--this.top, base + instruction.a);
           break;
         case OP.LOCAL_TEE:
-          this.#copy(this.top - 1, base + instruction.a);
+          this.copy(this.top - 1, base + instruction.a);
           break;
         case OP.GLOBAL_GET: {
           const { value, mask } = this.#globals[instruction.a]!;
@@ -286,24 +262,10 @@ export class TaintMachine {
       this.top = height;
       return index;
     }
-    this.#move(this.top - instruction.a, height, instruction.a);
+    this.move(this.top - instruction.a, height, instruction.a);
     this.top = height + instruction.a;
     labels.length--;
     return instruction.b;
-  }
-
-  /** Copies one slot. */
-  #copy(from: number, to: number): void {
-    const { i32 } = this;
-    i32[to * 4] = i32[from * 4]!;
-    i32[to * 4 + 1] = i32[from * 4 + 1]!;
-    i32[to * 4 + 2] = i32[from * 4 + 2]!;
-    i32[to * 4 + 3] = i32[from * 4 + 3]!;
-    this.masks[to] = this.masks[from]!;
-  }
-
-  #move(from: number, to: number, count: number): void {
-    if (from !== to) for (let i = 0; i < count; i++) this.#copy(from + i, to + i);
   }
 
   #bulk(instruction: Instruction): void {
@@ -356,7 +318,7 @@ export class TaintMachine {
     if (unary !== undefined) {
       const mask = this.masks[--this.top]!;
       const value = unary(this.i32[this.top * 4]!, this.i64[this.top * 2]!);
-      this.#push(value, mask, BYTES_STAY.has(op));
+      this.push(value, mask, BYTES_STAY.has(op));
       return;
     }
     this.top -= 2;
@@ -365,31 +327,21 @@ export class TaintMachine {
     if (mask !== 0 && DIVISIONS.has(op)) this.report('division', instruction, a);
     const narrow = BINARY_32[op];
     if (narrow !== undefined) {
-      this.#push(narrow(this.i32[a * 4]!, this.i32[b * 4]!), mask, BITWISE.has(op));
+      this.push(narrow(this.i32[a * 4]!, this.i32[b * 4]!), mask, BITWISE.has(op));
       return;
     }
     const [wideA, wideB] = [this.i64[a * 2]!, this.i64[b * 2]!];
     const compare = COMPARE_64[op];
     if (compare !== undefined) {
-      this.#push(compare(wideA, wideB) ? 1 : 0, mask, false);
+      this.push(compare(wideA, wideB) ? 1 : 0, mask, false);
       return;
     }
     const wide = BINARY_64[op];
     if (wide === undefined) throw this.#unknown(instruction);
-    this.#push(wide(wideA, wideB), mask, BITWISE.has(op));
-  }
-
-  /** @param bytesStay whether a secret byte makes a secret of the same byte only */
-  #push(value: number | bigint, mask: number, bytesStay: boolean): void {
-    const whole = maskOf(typeof value === 'bigint' ? 8 : 4);
-    const result = bytesStay ? mask & whole : mask === 0 ? 0 : whole;
-    if (typeof value === 'bigint') this.push64(value, result);
-    else this.push32(value, result);
+    this.push(wide(wideA, wideB), mask, BITWISE.has(op));
   }
 
   #unknown({ op }: Instruction): Error {
     return new Error(`the taint machine has not learnt opcode 0x${op.toString(16)} (${this.#current!.name})`);
   }
 }
-
-const maskOf = (bytes: number) => (1 << bytes) - 1;
