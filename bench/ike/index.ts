@@ -226,7 +226,7 @@ export function register(program: Command): void {
     .description('full handshakes a second and memory per SA pair, beside strongSwan as responder (root)')
     .option('--json <file>', 'write the results there')
     .option('--svg <folder>', 'draw the picture there')
-    .option('--count <n>', 'handshakes of one measurement', Number, 2000)
+    .option('--count <n>', 'handshakes of one measurement', Number, 1000)
     .option('--warm-up <n>', 'handshakes before it, of which nothing is counted', Number, 1000)
     .option('--concurrency <n>', 'handshakes at a time', Number, 16)
     .option('--rounds <n>', 'turns', Number, 3)

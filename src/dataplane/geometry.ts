@@ -45,6 +45,8 @@ export interface Geometry extends SuiteLengths {
   readonly blockMask: number;
 }
 
+const flag = (condition: boolean, bit: number): number => (condition ? bit : 0);
+
 /** What an SA's geometry follows from. */
 type Shape = Pick<
   SaParameters,
@@ -55,7 +57,6 @@ export function geometryOf(parameters: Shape): Geometry {
   const lengths = suiteLengths(parameters.suite);
   const outer6 = parameters.local.address.includes(':');
   const ah = parameters.protocol === 'ah';
-  const flag = (condition: boolean, bit: number) => (condition ? bit : 0);
   const flags =
     flag(parameters.direction === 'in', SA_FLAG_INBOUND) |
     flag(ah, SA_FLAG_AH) |
@@ -71,7 +72,12 @@ export function geometryOf(parameters: Shape): Geometry {
     flag(isMulticast(parameters.local.address), SA_FLAG_MULTICAST);
   const udp = parameters.udpEncapsulation;
   return {
-    ...lengths,
+    key: lengths.key,
+    salt: lengths.salt,
+    iv: lengths.iv,
+    block: lengths.block,
+    icv: lengths.icv,
+    integKey: lengths.integKey,
     flags,
     lane: outer6 ? (udp ? LANE_UDP6 : LANE_RAW6) : udp ? LANE_UDP4 : LANE_RAW4,
     blockMask: ah ? (outer6 ? 7 : 3) : lengths.block - 1,

@@ -11,8 +11,8 @@ import type { Payload, PayloadKind } from '../wire/payloads/index.ts';
 type Slot = Exclude<PayloadKind, 'unknown'> | `N(${keyof typeof NOTIFY})`;
 
 interface MessageRules {
-  /** In the order of Appendix C. */
-  readonly order: readonly Slot[];
+  /** Places in the order of Appendix C. */
+  readonly places: ReadonlyMap<string, number>;
   /** Must be there, once. */
   readonly required: readonly PayloadKind[];
   /** May be there, once. */
@@ -32,7 +32,12 @@ const rules = (
   required: readonly PayloadKind[],
   optional: readonly PayloadKind[] = [],
   repeated: readonly PayloadKind[] = [],
-): MessageRules => ({ order, required, optional, repeated });
+): MessageRules => ({
+  places: new Map(order.map((slot, place) => [slot, place])),
+  required,
+  optional,
+  repeated,
+});
 
 const CHILD_NOTIFIES: readonly Slot[] = [
   'N(IPCOMP_SUPPORTED)',
@@ -145,21 +150,15 @@ export function checkPayloads(exchange: number, response: boolean, payloads: rea
   }
 }
 
-function rank(order: readonly Slot[], payload: Payload): number {
-  if (payload.kind === 'unknown') return order.length;
-  if (payload.kind === 'N') {
-    const own = order.indexOf(`N(${notifyName(payload.notify)})` as Slot);
-    if (own >= 0) return own;
-  }
-  const at = order.indexOf(payload.kind);
-  return at >= 0 ? at : order.length;
+function place({ places }: MessageRules, payload: Payload): number {
+  const own = payload.kind === 'N' ? places.get(`N(${notifyName(payload.notify)})`) : undefined;
+  return own ?? places.get(payload.kind) ?? places.size;
 }
 
 /** @returns the payloads in the order that Appendix C gives them */
 export function inOrder(exchange: number, response: boolean, payloads: readonly Payload[]): Payload[] {
-  const { order } = response ? RULES[exchange]!.response : RULES[exchange]!.request;
-  return payloads
-    .map((payload, index) => ({ payload, index, rank: rank(order, payload) }))
-    .sort((a, b) => a.rank - b.rank || a.index - b.index)
-    .map(({ payload }) => payload);
+  const rules = response ? RULES[exchange]!.response : RULES[exchange]!.request;
+  const places = payloads.map((payload) => place(rules, payload));
+  const order = [...payloads.keys()].sort((a, b) => places[a]! - places[b]! || a - b);
+  return order.map((index) => payloads[index]!);
 }
