@@ -1,7 +1,7 @@
 /** The kernel's exports and nothing else. */
 export { initialiseCrypto, keyStateLength, openBatch, sealBatch, setupKey } from "./crypto/suite";
 export { initialiseArena } from "./arena";
-export { outboundFinish, outboundPrepare, outboundResume } from "./outbound/prepare";
+export { outboundDummies, outboundFinish, outboundPrepare, outboundResume } from "./outbound/prepare";
 export { insertPolicy, removePolicy } from "./classifier";
 export { inboundArm } from "./inbound/initialise";
 export { inboundPrepare } from "./inbound/prepare";

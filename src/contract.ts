@@ -77,6 +77,8 @@ export interface SaParameters {
   readonly lifetime?: SaLifetime;
   /** Pads packets to this many bytes of ESP payload (RFC 4303 §2.7); 0 for none. */
   readonly tfcPadding?: number;
+  /** ESP, outbound: packets a second at least; what traffic leaves of them is filled with dummies (RFC 4303 §2.6). */
+  readonly tfcDummies?: number;
   /** RFC 4301 §8.1: what tunnel mode does with the inner DF bit; default `copy`. */
   readonly df?: 'copy' | 'set' | 'clear';
   /** Copy the inner DSCP to the outer header; default true. */
@@ -132,6 +134,8 @@ export interface SaCounters {
   readonly sequence: number;
   readonly replayDrops: number;
   readonly integrityDrops: number;
+  /** Dummy packets sent; only of an SA that is to send some. */
+  readonly dummies?: number;
 }
 
 /** What the data plane offers to the control plane. */

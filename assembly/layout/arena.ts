@@ -165,6 +165,9 @@ export const ARENA_EVENTS = ARENA_HEADER_SIZE;
 
 /** u32 × SLOTS: bytes read from the TUN into each slot, virtio header included; written by the worker. */
 export const OUT_LENGTHS = ARENA_EVENTS + EVENTS_MAX * EVENT_SIZE;
+/** SAs that are to send a dummy packet: u32 address of the record, u32 SaHandle; written by the worker. */
+export const OUT_DUMMIES = OUT_LENGTHS + 256;
+export const OUT_DUMMIES_MAX = 256;
 /** The slots; read(2) goes to slot + OUT_SLOT_FRAME, so that the IP header is 16-byte aligned. */
 export const OUT_SLOTS = OUT_LENGTHS + 4096;
 export const OUT_SLOT_FRAME = 6;

@@ -206,7 +206,7 @@ function emit(mtu: u32): void {
  * Allocates sequence numbers: one atomic add, however many workers use the SA. The counter never
  * comes near its end, so that no number is given out twice (RFC 4303 §3.3.3).
  */
-function takeSequence(arena: usize, sa: usize, count: u32): bool {
+export function takeSequence(arena: usize, sa: usize, count: u32): bool {
   const hard = min<u64>(load<u64>(sa, SA_HARD_SEQUENCE), LAST_SEQUENCE);
   const before = atomic.load<u64>(sa, SA_SEQUENCE);
   if (before + count > hard) {

@@ -1,8 +1,9 @@
-/** The outbound exports: frames to packets (Prepare, Resume), packets to messages (Finish). See `KernelExports`. */
+/** The outbound exports: frames to packets (Prepare, Resume), packets of nothing (Dummies), packets to messages (Finish). See `KernelExports`. */
 import { countDrop, enterBatch, leaveBatch } from "../arena";
 import { ARENA_OUT_COUNT, ARENA_OUT_TAKEN, ARENA_REPLY_COUNT, OUT_LENGTHS, OUT_SLOT_FRAME, OUT_SLOTS, QUEUE_MAX, SLOT_SIZE } from "../layout/arena";
 import { beginOutput, endOutput } from "./batch";
 import { Decision } from "./decide";
+import { emitDummies } from "./dummies";
 import { fetchAhead } from "./fetch";
 import { NO_ROOM, NO_SA, TAKEN, takeFrame } from "./frame";
 import { layOutMessages } from "./messages";
@@ -40,6 +41,12 @@ export function outboundResume(arena: usize): u32 {
     unqueue(arena, index);
     if (result != TAKEN) countDrop(arena, result);
   }
+  return endOutput();
+}
+
+export function outboundDummies(arena: usize, count: u32): u32 {
+  begin(arena);
+  emitDummies(arena, count);
   return endOutput();
 }
 

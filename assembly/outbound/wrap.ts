@@ -15,7 +15,7 @@ import { countDrop } from "../arena";
 import { XfrmOutError } from "../drops";
 import { describeAad, ESP_HEADER, ESP_TRAILER } from "../esp";
 import { Ip } from "../ip/packet";
-import { IPPROTO_AH, IPPROTO_ESP, IPPROTO_IPIP, IPPROTO_IPV6 } from "../ip/protocols";
+import { IPPROTO_AH, IPPROTO_ESP, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_NONE } from "../ip/protocols";
 import { copyBlocks, storeIpv4Checksum } from "../ip/checksum";
 import {
   PACKET_FLAG_ESN,
@@ -91,12 +91,7 @@ export class Wrap {
 export function wrapWith(sa: usize): bool {
   const flags = load<u32>(sa, SA_FLAGS);
   const outerVersion: u32 = flags & SA_FLAG_OUTER6 ? 6 : 4;
-  Wrap.sa = sa;
-  Wrap.flags = flags;
-  Wrap.icv = load<u32>(sa, SA_ICV_LENGTH);
-  Wrap.mask = load<u32>(sa, SA_BLOCK_MASK);
-  Wrap.gap = flags & SA_FLAG_AH ? ahLength(sa) : ESP_HEADER + load<u32>(sa, SA_IV_LENGTH);
-  let lane = load<u32>(sa, SA_LANE);
+  useSa(sa, flags);
   if (flags & SA_FLAG_TUNNEL) {
     Wrap.inside = 0;
     Wrap.outer = load<u32>(sa, SA_HEADER_LENGTH);
@@ -115,20 +110,59 @@ export function wrapWith(sa: usize): bool {
     // No socket option takes along what stands between the header and ESP.
     if ((flags & SA_FLAG_UDP) != 0 && Ip.transport != (outerVersion == 4 ? 20 : 40)) return false;
   }
-  if (flags & SA_FLAG_UDP) Wrap.outer = 0;
-  if (lane == LANE_UDP4 && Wrap.df) lane = LANE_UDP4_DF;
-  Wrap.route = lane | (Wrap.tos << 8);
-  setPadding(sa, flags);
+  chooseRoute(sa, flags);
+  setPadding(sa, flags, Wrap.inside);
   return true;
 }
 
-/** TFC padding (RFC 4303 §2.7): up to the size asked for, but not beyond what the path takes. */
+/**
+ * Takes an SA of ESP for a dummy packet (RFC 4303 §2.6): no packet, next header 59, and outside like any
+ * other. @returns the most bytes that it may have inside
+ */
+export function wrapDummy(sa: usize): u32 {
+  const flags = load<u32>(sa, SA_FLAGS);
+  const header = load<u32>(sa, SA_HEADER_LENGTH);
+  // Transport mode, too, has its header from the template.
+  useSa(sa, flags | SA_FLAG_TUNNEL);
+  Wrap.inside = 0;
+  Wrap.outer = header;
+  Wrap.next = IPPROTO_NONE;
+  Wrap.tos = 0;
+  // TCP has it, and so most packets.
+  Wrap.df = (flags & (SA_FLAG_DF_SET | SA_FLAG_DF_COPY)) != 0;
+  chooseRoute(sa, flags);
+  const kept: u32 = flags & SA_FLAG_TUNNEL ? 0 : header;
+  setPadding(sa, flags, kept);
+  return load<u32>(sa, SA_INNER_MTU) - min(kept, load<u32>(sa, SA_INNER_MTU));
+}
+
 @inline
-function setPadding(sa: usize, flags: u32): void {
+function useSa(sa: usize, flags: u32): void {
+  Wrap.sa = sa;
+  Wrap.flags = flags;
+  Wrap.icv = load<u32>(sa, SA_ICV_LENGTH);
+  Wrap.mask = load<u32>(sa, SA_BLOCK_MASK);
+  Wrap.gap = flags & SA_FLAG_AH ? ahLength(sa) : ESP_HEADER + load<u32>(sa, SA_IV_LENGTH);
+}
+
+@inline
+function chooseRoute(sa: usize, flags: u32): void {
+  if (flags & SA_FLAG_UDP) Wrap.outer = 0;
+  let lane = load<u32>(sa, SA_LANE);
+  if (lane == LANE_UDP4 && Wrap.df) lane = LANE_UDP4_DF;
+  Wrap.route = lane | (Wrap.tos << 8);
+}
+
+/**
+ * TFC padding (RFC 4303 §2.7): up to the size asked for, but not beyond what the path takes.
+ * @param kept bytes of the packet's own header in front of ESP
+ */
+@inline
+function setPadding(sa: usize, flags: u32, kept: u32): void {
   const tfc = load<u32>(sa, SA_TFC);
   Wrap.least = 0;
   if (tfc == 0 || flags & SA_FLAG_AH) return;
-  const most = (load<u32>(sa, SA_INNER_MTU) - (flags & SA_FLAG_TUNNEL ? 0 : Ip.transport) + ESP_TRAILER) & ~Wrap.mask;
+  const most = (load<u32>(sa, SA_INNER_MTU) - kept + ESP_TRAILER) & ~Wrap.mask;
   Wrap.least = min<u32>((tfc + Wrap.mask) & ~Wrap.mask, most);
 }
 

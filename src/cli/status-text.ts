@@ -86,11 +86,12 @@ const manualLine = ({ name, direction, protocol, mode, algorithm, spi, counters 
 
 function traffic(counters: SaCounters | undefined): string {
   if (counters === undefined) return 'no traffic';
-  const { packets, bytes, lastUsed, replayDrops, integrityDrops } = counters;
+  const { packets, bytes, lastUsed, replayDrops, integrityDrops, dummies } = counters;
   const used = lastUsed === 0 ? '' : `, ${seconds(Math.max(0, Math.round((Date.now() - lastUsed) / 1000)))} ago`;
   const refused =
     replayDrops + integrityDrops > 0 ? `, refused ${replayDrops} replays, ${integrityDrops} forgeries` : '';
-  return `${packets} packets, ${size(bytes)}${used}${refused}`;
+  const idle = dummies === undefined ? '' : `, ${dummies} dummies`;
+  return `${packets} packets, ${size(bytes)}${idle}${used}${refused}`;
 }
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;

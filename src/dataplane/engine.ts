@@ -24,6 +24,7 @@ import { BackendTable } from './backend-table.ts';
 import type { KernelMemory } from './backends/backend.ts';
 import { type Descriptors, openDescriptors } from './descriptors.ts';
 import { readDrops } from './drops.ts';
+import { Dummies } from './dummies.ts';
 import { emitEvents } from './events.ts';
 import { Groups } from './groups.ts';
 import { Heap } from './heap.ts';
@@ -98,6 +99,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
   readonly #spd: Spd;
   readonly #pathMtus: PathMtus;
   readonly #groups: Groups;
+  readonly #dummies: Dummies;
   readonly #icmpSource: IcmpSource | undefined;
   readonly #datagrams = new DatagramBuffer();
   #watches: readonly Watch[] = [];
@@ -141,6 +143,10 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
     });
     this.#spd = new Spd({ memory, kernel, plan, heap, saAddress: (sa) => this.#sad.address(sa) });
     this.#pathMtus = new PathMtus(descriptors.mark, (sa, mtu) => this.#sad.setPathMtu(sa, mtu));
+    this.#dummies = new Dummies({
+      look: (sa) => this.#sad.progress(sa),
+      send: (pairs) => this.#pool?.tellOne({ type: 'dummies', pairs }),
+    });
     this.#groups = new Groups((remote) => this.sourceAddress(remote), onWarning);
   }
 
@@ -193,6 +199,8 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
     const sa = this.#sad.install(parameters);
     if (parameters.direction === 'out') this.#pathMtus.set(sa, parameters.remote);
     this.#groups.set(sa, parameters);
+    if (parameters.direction === 'out' && parameters.protocol === 'esp')
+      this.#dummies.set(sa, parameters.tfcDummies ?? 0);
     return sa;
   }
 
@@ -206,6 +214,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
   removeSa(sa: SaHandle): void {
     this.#pathMtus.delete(sa);
     this.#groups.delete(sa);
+    this.#dummies.delete(sa);
     this.#spd.forgetSa(sa);
     this.#sad.remove(sa);
   }
@@ -304,6 +313,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
     for (const watch of this.#watches) watch.close();
     this.#pathMtus.close();
     this.#groups.close();
+    this.#dummies.close();
     await this.#pool?.stop();
     this.#sad.close();
     this.#descriptors.close();

@@ -98,6 +98,8 @@ export interface KernelExports {
   outboundPrepare(arena: number, count: number): number;
   /** Like outboundPrepare, for frames in the trap queue whose SA has come; 0 when there is none left. */
   outboundResume(arena: number): number;
+  /** Like outboundPrepare, for the first `count` entries of OUT_DUMMIES: a dummy packet for each (RFC 4303 §2.6). */
+  outboundDummies(arena: number, count: number): number;
   /**
    * Lays out the message arrays, ARENA_LANE_COUNTS[lane] of struct mmsghdr at OUT_MESSAGES + lane ×
    * LANE_STRIDE, and ICMP errors for the TUN (ARENA_REPLY_COUNT FRAMEs at OUT_REPLY_FRAMES).

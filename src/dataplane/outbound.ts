@@ -22,6 +22,8 @@ import {
   LANE_UDP4_DF,
   LANES,
   MMSGHDR_SIZE,
+  OUT_DUMMIES,
+  OUT_DUMMIES_MAX,
   OUT_LENGTHS,
   OUT_MESSAGES,
   OUT_PACKETS,
@@ -96,6 +98,22 @@ export class Outbound {
     if (!this.#blocked) this.#begin(0);
   }
 
+  /**
+   * Sends a dummy packet for each SA, unless packets are waiting: then there is no need to look busy.
+   * @param pairs for each the address of its record, and its handle
+   */
+  sendDummies(pairs: readonly number[]): void {
+    const arena = this.#arena;
+    for (let at = 0; at < pairs.length && !this.#blocked; at += 2 * OUT_DUMMIES_MAX) {
+      const some = pairs.slice(at, at + 2 * OUT_DUMMIES_MAX);
+      arena.stamp();
+      arena.words.set(some, (arena.address + OUT_DUMMIES) >>> 2);
+      this.#frames = 0;
+      this.#over = true;
+      this.#finish(this.#options.kernel.outboundDummies(arena.address, some.length / 2));
+    }
+  }
+
   #begin(frames: number): void {
     this.#frames = frames;
     if (frames === 0) this.#resumeWanted = false;
@@ -110,15 +128,22 @@ export class Outbound {
       arena.stamp();
       const packets =
         this.#frames > 0 ? kernel.outboundPrepare(arena.address, this.#frames) : kernel.outboundResume(arena.address);
-      if (packets > 0) this.#options.backend.current.seal(arena.address + OUT_PACKETS, packets);
-      kernel.outboundFinish(arena.address);
-      this.#reply();
       this.#over = this.#frames > 0 ? arena.get(ARENA_OUT_TAKEN) >= this.#frames : packets === 0;
-      this.#lane = 0;
-      this.#sent = 0;
-      this.#blocked = !this.#send();
+      this.#finish(packets);
       if (this.#blocked || this.#over) return;
     }
+  }
+
+  /** Seals what was prepared, and sends until a socket is full. */
+  #finish(packets: number): void {
+    const { kernel, backend } = this.#options;
+    const { address } = this.#arena;
+    if (packets > 0) backend.current.seal(address + OUT_PACKETS, packets);
+    kernel.outboundFinish(address);
+    this.#reply();
+    this.#lane = 0;
+    this.#sent = 0;
+    this.#blocked = !this.#send();
   }
 
   /** The socket that was full takes more. */

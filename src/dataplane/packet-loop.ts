@@ -75,6 +75,12 @@ export class PacketLoop {
     this.#afterOutbound();
   }
 
+  /** See `Outbound.sendDummies`. */
+  sendDummies(pairs: readonly number[]): void {
+    this.#outbound.sendDummies(pairs);
+    this.#afterOutbound();
+  }
+
   close(): void {
     this.#poller.close();
   }

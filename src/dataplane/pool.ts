@@ -66,6 +66,12 @@ export class WorkerPool {
     for (const wake of this.#wakes) wake.raise();
   }
 
+  /** Tells one worker, whichever. */
+  tellOne(command: WorkerCommand): void {
+    this.#ports[0]?.postMessage(command);
+    this.#wakes[0]?.raise();
+  }
+
   /**
    * Changes the backends of every worker. The caller waits for one change before it begins another.
    * @throws EspalierError of the first worker that cannot

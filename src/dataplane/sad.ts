@@ -40,6 +40,7 @@ type Kept = Pick<
   | 'local'
   | 'remote'
   | 'udpEncapsulation'
+  | 'tfcDummies'
   | 'suite'
   | 'esn'
   | 'df'
@@ -236,6 +237,7 @@ export class Sad {
     const sa = this.#installed.get(handle);
     if (sa === undefined) return undefined;
     const long = (field: number) => Number(Atomics.load(this.#longs, (sa.address + field) >>> 3));
+    const { direction, tfcDummies = 0 } = sa.parameters;
     return {
       packets: long(R.SA_PACKETS),
       bytes: long(R.SA_BYTES),
@@ -243,7 +245,16 @@ export class Sad {
       sequence: long(R.SA_SEQUENCE),
       replayDrops: long(R.SA_REPLAY_DROPS),
       integrityDrops: long(R.SA_INTEGRITY_DROPS),
+      // A dummy takes a number, but carries nothing.
+      ...(direction === 'out' && tfcDummies > 0 && { dummies: long(R.SA_SEQUENCE) - long(R.SA_PACKETS) }),
     };
+  }
+
+  /** @returns address of the SA's record, and the last number that it has given out; undefined if it is gone */
+  progress(handle: SaHandle): { readonly address: number; readonly sequence: number } | undefined {
+    const address = this.address(handle);
+    if (address === undefined) return undefined;
+    return { address, sequence: Number(Atomics.load(this.#longs, (address + R.SA_SEQUENCE) >>> 3)) };
   }
 
   /** Wipes every KEY. The workers have stopped. */
@@ -382,6 +393,7 @@ const kept = (parameters: Kept): Kept => ({
   local: parameters.local,
   remote: parameters.remote,
   udpEncapsulation: parameters.udpEncapsulation,
+  tfcDummies: parameters.tfcDummies,
   suite: parameters.suite,
   esn: parameters.esn,
   df: parameters.df,

@@ -39,6 +39,8 @@ export interface WorkerTask extends WorkerDescriptors {
 export type WorkerCommand =
   /** An SA has come for frames that wait. */
   | { readonly type: 'resume' }
+  /** A dummy packet for each SA: address of its record, handle. */
+  | { readonly type: 'dummies'; readonly pairs: readonly number[] }
   /** These KEY blocks are no longer in use. */
   | { readonly type: 'forget'; readonly keys: readonly number[] }
   | { readonly type: 'backends'; readonly wanted: readonly WantedBackend[] }
@@ -171,6 +173,9 @@ class Worker {
     switch (command.type) {
       case 'resume':
         this.#loop.resume();
+        break;
+      case 'dummies':
+        this.#loop.sendDummies(command.pairs);
         break;
       case 'forget':
         for (const key of command.keys) this.#backends.forget(key);

@@ -83,6 +83,7 @@ const METRICS: readonly Metric[] = [
   },
   saCounter('packets', 'Packets that the SA protected or accepted', ({ packets }) => packets),
   saCounter('bytes', 'Bytes that the SA protected or accepted', ({ bytes }) => bytes),
+  saCounter('dummies', 'Dummy packets that the SA sent', ({ dummies = 0 }) => dummies),
   saCounter('replay_drops', 'Packets refused as replays', ({ replayDrops }) => replayDrops),
   saCounter('integrity_drops', 'Packets whose ICV was wrong', ({ integrityDrops }) => integrityDrops),
   {

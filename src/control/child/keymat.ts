@@ -92,6 +92,7 @@ export function saParameters(
       ...(config.lifePackets > 0 && { hardPackets: config.lifePackets }),
     },
     ...(config.tfcPadding > 0 && { tfcPadding: config.tfcPadding }),
+    ...(config.tfcDummies > 0 && direction === 'out' && { tfcDummies: config.tfcDummies }),
     df: config.copyDf ? 'copy' : 'clear',
     copyDscp: config.copyDscp,
     name: config.name,

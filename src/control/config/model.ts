@@ -78,6 +78,7 @@ export interface ChildConfig {
   readonly randPackets: number;
   readonly replayWindow: number;
   readonly tfcPadding: number;
+  readonly tfcDummies: number;
   readonly copyDf: boolean;
   readonly copyDscp: boolean;
   /**

@@ -264,6 +264,7 @@ function resolveChild(context: ResolveContext, at: At, name: string, values: Chi
     randPackets: packets.rand,
     replayWindow: values.replay_window,
     tfcPadding: values.tfc_padding,
+    tfcDummies: values.tfc_dummies,
     copyDf: values.copy_df,
     copyDscp: values.copy_dscp,
     priority: values.priority,

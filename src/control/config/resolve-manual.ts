@@ -52,6 +52,7 @@ export function resolveManualSa(
     selectors,
     ...hardLimits(values),
     tfcPadding: values.tfc_padding,
+    tfcDummies: values.tfc_dummies,
     df: values.copy_df ? 'copy' : 'clear',
     copyDscp: values.copy_dscp,
   };

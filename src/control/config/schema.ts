@@ -164,6 +164,7 @@ const child = section({
   rand_packets: size.optional(),
   replay_window: integer(0, 65_536).default(1024),
   tfc_padding: integer(0, 65_535).default(0),
+  tfc_dummies: integer(0, 100_000).default(0),
   copy_df: bool.default(true),
   copy_dscp: bool.default(true),
   priority: integer(0, 0x7fff_ffff).default(1000),
@@ -220,6 +221,7 @@ export const manualSa = section({
   life_bytes: size.default(0),
   life_packets: size.default(0),
   tfc_padding: integer(0, 65_535).default(0),
+  tfc_dummies: integer(0, 100_000).default(0),
   copy_df: bool.default(true),
   copy_dscp: bool.default(true),
 });
