@@ -1,7 +1,7 @@
 /** Which connection a peer is meant by: first by addresses (IKE_SA_INIT), then by identities (IKE_AUTH). */
 import { acceptsIdentity, type IdentityBytes, matchIdentity } from '../auth/identity.ts';
 import type { ChildConfig, ConnectionConfig, SelectorConfig } from '../config/model.ts';
-import { addressBytes, compareAddresses, isAddress, parseRange } from '../wire/address.ts';
+import { addressBytes, addressText, compareAddresses, isAddress, parseRange } from '../wire/address.ts';
 import { PROTOCOL } from '../wire/iana.ts';
 
 /** How well an address fits a list: exactly, within a range, or because the list is empty. */
@@ -9,16 +9,66 @@ const EXACT = 3;
 const RANGE = 2;
 const ANY = 1;
 
-function closeness(address: string, list: readonly string[]): number {
+interface Range {
+  readonly first: Uint8Array;
+  readonly last: Uint8Array;
+}
+
+/** A connection with its addresses, read once. */
+interface Listed {
+  readonly connection: ConnectionConfig;
+  readonly index: number;
+  readonly local: readonly Range[];
+  readonly remote: readonly Range[];
+}
+
+/** Thousands of sites have an address each: whoever calls is found by it, and only the others are gone through. */
+interface Directory {
+  readonly byRemote: ReadonlyMap<string, readonly Listed[]>;
+  /** Those whose remote addresses are not all single ones. */
+  readonly others: readonly Listed[];
+}
+
+const directories = new WeakMap<readonly ConnectionConfig[], Directory>();
+
+function directoryOf(connections: readonly ConnectionConfig[]): Directory {
+  const known = directories.get(connections) ?? makeDirectory(connections);
+  directories.set(connections, known);
+  return known;
+}
+
+function makeDirectory(connections: readonly ConnectionConfig[]): Directory {
+  const byRemote = new Map<string, Listed[]>();
+  const others: Listed[] = [];
+  for (const [index, connection] of connections.entries()) {
+    const [local, remote] = [connection.localAddrs.map(readRange), connection.remoteAddrs.map(readRange)];
+    const listed = { connection, index, local, remote };
+    const plain = remote.length > 0 && remote.every(isSingle);
+    if (!plain) others.push(listed);
+    for (const address of plain ? new Set(remote.map(({ first }) => addressText(first))) : []) {
+      const sites = byRemote.get(address) ?? [];
+      sites.push(listed);
+      byRemote.set(address, sites);
+    }
+  }
+  return { byRemote, others };
+}
+
+function readRange(entry: string): Range {
+  const { from, to } = parseRange(entry);
+  return { first: addressBytes(from), last: addressBytes(to) };
+}
+
+const isSingle = ({ first, last }: Range): boolean => compareAddresses(first, last) === 0;
+
+function closeness(address: Uint8Array, list: readonly Range[]): number {
   if (list.length === 0) return ANY;
-  const bytes = addressBytes(address);
   let best = 0;
-  for (const entry of list) {
-    const { from, to } = parseRange(entry);
-    const [first, last] = [addressBytes(from), addressBytes(to)];
-    if (first.length !== bytes.length) continue;
-    if (compareAddresses(first, bytes) > 0 || compareAddresses(bytes, last) > 0) continue;
-    best = Math.max(best, isAddress(entry) ? EXACT : RANGE);
+  for (const range of list) {
+    const { first, last } = range;
+    if (first.length !== address.length) continue;
+    if (compareAddresses(first, address) > 0 || compareAddresses(address, last) > 0) continue;
+    best = Math.max(best, isSingle(range) ? EXACT : RANGE);
   }
   return best;
 }
@@ -29,9 +79,11 @@ export function byAddress(
   local: string,
   remote: string,
 ): readonly ConnectionConfig[] {
-  return connections
-    .map((connection, index) => {
-      const [here, there] = [closeness(local, connection.localAddrs), closeness(remote, connection.remoteAddrs)];
+  const { byRemote, others } = directoryOf(connections);
+  const [localBytes, remoteBytes] = [addressBytes(local), addressBytes(remote)];
+  return [...(byRemote.get(addressText(remoteBytes)) ?? []), ...others]
+    .map(({ connection, index, local: locals, remote: remotes }) => {
+      const [here, there] = [closeness(localBytes, locals), closeness(remoteBytes, remotes)];
       return { connection, index, rank: here > 0 && there > 0 ? there * 4 + here : 0 };
     })
     .filter(({ rank }) => rank > 0)
