@@ -29,7 +29,16 @@ import {
   runChains,
   startChain,
 } from "./aes-chains";
-import { COUNTER_SCRATCH_SIZE, cryptPayload, makeStreams, STREAM_MASK, STREAM_SIZE, startCounter, useCounterKey, wipeCounter } from "./aes-counter";
+import {
+  cryptPayload,
+  makeStreams,
+  STREAM_MASK,
+  STREAM_SIZE,
+  startCounter,
+  useCounterKey,
+  wipeCounter,
+} from "./aes-counter";
+import { COUNTER_SCRATCH_SIZE } from "./aes-counter-rounds";
 import { roundsOf } from "./aes-key";
 import { slicedKeysSize, sliceKeys } from "./aes-lanes";
 import { loadPartial, storePartial } from "./bytes";

@@ -15,12 +15,15 @@
  * So each 256 blocks (a segment) get a STREAM that remembers what is the same: column 0 after round 1
  * and all bytes after round 2, both without the contributions of what differs. A block then costs
  * one S-box in round 1 and four in round 2. An S-box contributes nothing if its input is 0 in the
- * tower, whose SubBytes has no constant (aes-lanes.ts): the same rounds compute the STREAM.
+ * tower, whose SubBytes has no constant (aes-lanes.ts): the same rounds compute the STREAM. Round 1 of a
+ * counter's last byte is the same for all packets of a KEY, and kept for the next one.
  *
  * Blocks come in SETs of sixteen. Those of a packet's whole SETs lie in a row and share a STREAM. What is
  * left over, and the block that masks a tag, are mixed: lanes of a SET then belong to several packets,
- * so that no lane idles, and their keystream waits in the STREAM until it is needed. Packets of several
- * KEYs have a lane each, with its own round keys; only whole SETs want those of one KEY in all lanes.
+ * so that no lane idles, and their keystream waits in the STREAM until it is needed. Sixteen packets of
+ * as many blocks take a lane each, so that their STREAMs need not even be brought from rows to lanes.
+ * Packets of several KEYs have a lane each, too, with its own round keys; only whole SETs want those of one
+ * KEY in all lanes.
  *
  *  STREAM:
  *    0        16                32       48                                   288
@@ -30,18 +33,41 @@
  */
 import { KEY_SALT, PACKET_IV, PACKET_KEY, PACKET_LENGTH, PACKET_PAYLOAD } from "../layout";
 import {
-  firstKey,
+  COLUMNS,
+  CONSTANTS,
+  COUNTERS,
+  enterSet,
+  enterStreams,
+  FIRST,
+  KEYS,
+  LANE_COUNTERS,
+  LIST,
+  middleOfSets,
+  PREFIX,
+  ROUND1,
+  ROUND1_FROM,
+  ROUND1_KNOWN,
+  ROUNDS,
+  ROWS,
+  SETS,
+  startCounters,
+  startSet,
+  TARGETS,
+  USED,
+  WORK,
+} from "./aes-counter-rounds";
+import {
   lastRound,
+  lastRoundWords,
   SET_SIZE,
   SLICED_SIZE,
   sliceBlocks,
   sliceWords,
   storeWords,
   unsliceBlocks,
+  wordsToBlocks,
+  xorWords,
 } from "./aes-lanes";
-import { middleRounds } from "./aes-rounds.gen";
-import { highNibbles, ladderOutput, lookUp, lowNibbles, toTower } from "./aes-sbox";
-import { DOUBLE_T, DOUBLE_U, INVERSES, QUOTIENTS, TRIPLE_T, TRIPLE_U } from "./aes-tables.gen";
 import { xorKeystream } from "./bytes";
 
 const STREAM_COLUMN: usize = 16;
@@ -49,33 +75,6 @@ const STREAM_COLUMN: usize = 16;
 export const STREAM_MASK: usize = 32;
 const STREAM_REST: usize = 48;
 export const STREAM_SIZE: u32 = 288;
-
-/** SETs that go through the rounds together, at most. */
-const SETS: i32 = 6;
-
-// Scratch. First what `startCounter` and `useCounterKey` note: u32 each.
-const KEYS: usize = 0;
-const ROUNDS: usize = 4;
-const PREFIX: usize = 8;
-const FIRST: usize = 12;
-/** A list of one packet. */
-const LIST: usize = 16;
-/** u32: the most SETs that were in work. */
-const USED: usize = 20;
-/** The counter's last byte in each lane of the SET that gathers. */
-const COUNTERS: usize = 32;
-/** CONSTANTS of a SET: column 0 after round 1, then everything after round 2: 20 vectors. */
-const CONSTANTS: usize = 64;
-/** Each lane's row of the STREAM, and column, on their way into CONSTANTS. */
-const ROWS: usize = CONSTANTS + 320;
-const COLUMNS: usize = ROWS + 256;
-/** Where each lane's keystream goes, for all SETs. Lanes that have nothing to do fill ROWS. */
-const TARGETS: usize = COLUMNS + 64;
-/** The counter's last byte in each lane of each SET, where packets have lanes of their own. */
-const LANE_COUNTERS: usize = TARGETS + 64 * SETS;
-const WORK: usize = LANE_COUNTERS + 128;
-/** Bytes of scratch taken by this file, a multiple of 64; STREAMs are the caller's. */
-export const COUNTER_SCRATCH_SIZE: usize = WORK + SETS * SET_SIZE;
 
 /**
  * Notes what all packets to come have in common.
@@ -95,6 +94,7 @@ export function startCounter(rounds: i32, first: u32, scratch: usize): void {
 export function useCounterKey(keys: usize, prefix: u32, scratch: usize): void {
   store<u32>(scratch, <u32>keys, KEYS);
   store<u32>(scratch, prefix, PREFIX);
+  store<u32>(scratch, 0, ROUND1_KNOWN);
 }
 
 /** Wipes what this file had in scratch: keystream, and what would give it back. */
@@ -108,12 +108,26 @@ export function wipeCounter(scratch: usize): void {
 export function makeStreams(
   list: usize, count: i32, masks: bool, payloads: bool, streams: usize, scratch: usize,
 ): void {
-  for (let i = 0; i < count; i += 16) {
-    prepareStreams(list + (i << 2), min(count - i, 16), 0, streams + i * STREAM_SIZE, scratch);
-  }
   const first = load<u32>(scratch, FIRST);
+  // Bit g: group g of sixteen packets is not alike.
+  let mixed = 0;
+  for (let i = 0; i < count; i += 16) {
+    const group = list + (i << 2);
+    const size = min(count - i, 16);
+    prepareStreams(group, size, 0, scratch);
+    if (size == 16 && isAlike(group, first)) {
+      const blocks = payloads ? segmentBlocks(load<u32>(load<u32>(group), PACKET_LENGTH), first) : 0;
+      if (blocks >= 16) storeStreams(16, streams + i * STREAM_SIZE, scratch);
+      fillStreams(masks, first, blocks, streams + i * STREAM_SIZE, scratch);
+    } else {
+      storeStreams(size, streams + i * STREAM_SIZE, scratch);
+      mixed |= 1 << (i >> 4);
+    }
+  }
+  if (mixed == 0) return;
   let lanes = 0;
   for (let i = 0; i < count; i++) {
+    if (!(mixed & (1 << (i >> 4)))) continue;
     const stream = streams + i * STREAM_SIZE;
     if (masks) lanes = addLane(stream, first - 1, stream + STREAM_MASK, lanes, scratch);
     if (!payloads) continue;
@@ -121,6 +135,15 @@ export function makeStreams(
     lanes = addRest(stream, first, segmentBlocks(length, first), lanes, scratch);
   }
   finishLanes(lanes, scratch);
+}
+
+/** Have sixteen packets as many blocks each in their first segments? */
+function isAlike(list: usize, first: u32): bool {
+  const blocks = segmentBlocks(load<u32>(load<u32>(list), PACKET_LENGTH), first);
+  for (const end = list + 64; list < end; list += 4) {
+    if (segmentBlocks(load<u32>(load<u32>(list), PACKET_LENGTH), first) != blocks) return false;
+  }
+  return true;
 }
 
 /**
@@ -134,15 +157,17 @@ export function makeMixedStreams(
   useCounterKey(keys, 0, scratch);
   const first = load<u32>(scratch, FIRST);
   let most: u32 = 0;
+  let whole = false;
   for (let lane = 0; lane < count; lane++) {
     const packet: usize = load<u32>(list + (lane << 2));
     startRow(lane, load<u32>(load<u32>(packet, PACKET_KEY), KEY_SALT), packet, 0, scratch);
-    if (payloads) most = max(most, segmentBlocks(load<u32>(packet, PACKET_LENGTH), first) & 15);
+    if (!payloads) continue;
+    const blocks = segmentBlocks(load<u32>(packet, PACKET_LENGTH), first);
+    most = max(most, blocks & 15);
+    whole = whole || blocks >= 16;
   }
-  enterStreams(count, streams, scratch);
-  // Lanes stay with their packets, so what is the same in all blocks of a packet stays as it is.
-  sliceWords(scratch + COLUMNS, scratch + CONSTANTS);
-  memory.copy(scratch + CONSTANTS + 64, scratch + WORK, SLICED_SIZE);
+  enterStreams(scratch);
+  if (whole) storeStreams(count, streams, scratch);
   for (let block: u32 = 0; block <= most; block += SETS) {
     const sets = min<i32>(most + 1 - block, SETS);
     for (let lane = 0; lane < 16; lane++) {
@@ -151,7 +176,7 @@ export function makeMixedStreams(
       aimLane(lane, packet != 0 ? streams + lane * STREAM_SIZE : 0, first - 1, blocks, block, sets, scratch);
     }
     for (let set = 0; set < sets; set++) {
-      enterSet(scratch + WORK + set * SET_SIZE, v128.load(scratch + LANE_COUNTERS + (set << 4)), scratch);
+      startSet(scratch + WORK + set * SET_SIZE, v128.load(scratch + LANE_COUNTERS + (set << 4)), scratch);
     }
     scatter(sets << 4, scratch);
   }
@@ -190,7 +215,8 @@ export function cryptPayload(packet: usize, stream: usize, scratch: usize): void
     if (left == 0) return;
     first = 0;
     store<u32>(scratch, <u32>packet, LIST);
-    prepareStreams(scratch + LIST, 1, high, stream, scratch);
+    prepareStreams(scratch + LIST, 1, high, scratch);
+    storeStreams(1, stream, scratch);
     finishLanes(addRest(stream, 0, segmentBlocks(left, 0), 0, scratch), scratch);
   }
 }
@@ -204,10 +230,10 @@ function segmentBlocks(length: u32, first: u32): u32 {
 // ─── STREAMs ──────────────────────────────────────────────────────────────────────────────────
 
 /** The first two rounds of what is the same in segment `high`, for up to 16 packets at once. */
-function prepareStreams(list: usize, count: i32, high: u32, streams: usize, scratch: usize): void {
+function prepareStreams(list: usize, count: i32, high: u32, scratch: usize): void {
   const prefix = load<u32>(scratch, PREFIX);
   for (let lane = 0; lane < count; lane++) startRow(lane, prefix, load<u32>(list + (lane << 2)), high, scratch);
-  enterStreams(count, streams, scratch);
+  enterStreams(scratch);
 }
 
 /** The counter block of a lane, without the counter's last byte. */
@@ -219,84 +245,18 @@ function startRow(lane: i32, prefix: u32, packet: usize, high: u32, scratch: usi
   store<u32>(row, bswap<u32>(high << 8), 12);
 }
 
-/** From ROWS to STREAMs. */
-function enterStreams(count: i32, streams: usize, scratch: usize): void {
-  const keys: usize = load<u32>(scratch, KEYS);
+/** From CONSTANTS to STREAMs, for blocks whose lanes are not their packets'. */
+function storeStreams(count: i32, streams: usize, scratch: usize): void {
   const rows = scratch + ROWS;
-  const set = scratch + WORK;
-  const words = set + SLICED_SIZE;
-  sliceBlocks(rows, words, set);
-  firstKey(set, keys);
-  v128.store(set, i64x2.splat(0), 240);
-  middleRounds(set, 1, keys + SLICED_SIZE, 1);
-  storeWords(scratch + COLUMNS, v128.load(set), v128.load(set, 16), v128.load(set, 32), v128.load(set, 48));
-  for (let row: u32 = 0; row < 64; row += 16) v128.store(set + row, i64x2.splat(0));
-  middleRounds(set, 1, keys + 2 * SLICED_SIZE, 1);
-  unsliceBlocks(set, words, rows);
+  const columns = scratch + COLUMNS;
+  const column = scratch + CONSTANTS;
+  storeWords(columns, v128.load(column), v128.load(column, 16), v128.load(column, 32), v128.load(column, 48));
+  unsliceBlocks(column + 64, scratch + WORK, rows);
   for (let lane = 0; lane < count; lane++) {
     const stream = streams + lane * STREAM_SIZE;
     v128.store(stream, v128.load(rows + (lane << 4)));
-    store<u32>(stream, load<u32>(scratch + COLUMNS + (lane << 2)), STREAM_COLUMN);
+    store<u32>(stream, load<u32>(columns + (lane << 2)), STREAM_COLUMN);
   }
-}
-
-/**
- * Rounds 0 to 2 of a SET of counters.
- * @param counters the counter's last byte in each lane
- */
-function enterSet(set: usize, counters: v128, scratch: usize): void {
-  const inverses = v128.load(INVERSES);
-  const quotients = v128.load(QUOTIENTS);
-  const doubleU = v128.load(DOUBLE_U);
-  const doubleT = v128.load(DOUBLE_T);
-  const tripleU = v128.load(TRIPLE_U);
-  const tripleT = v128.load(TRIPLE_T);
-  const x = v128.xor(toTower(counters), v128.load(load<u32>(scratch, KEYS), 240));
-  const i = highNibbles(x);
-  const k = lowNibbles(x);
-  const j = v128.xor(i, k);
-  const ak = lookUp(quotients, k);
-  const io = ladderOutput(inverses, i, j, ak);
-  const jo = ladderOutput(inverses, j, i, ak);
-  const double = v128.xor(lookUp(doubleU, io), lookUp(doubleT, jo));
-  const triple = v128.xor(lookUp(tripleU, io), lookUp(tripleT, jo));
-  const single = v128.xor(double, triple);
-  const column = scratch + CONSTANTS;
-  const after2 = column + 64;
-  for (let row: u32 = 0; row < 4; row++) {
-    // Row r of column 0 came from byte 15 with the factors 1, 1, 3, 2 and goes to column −r.
-    const byte15 = row == 2 ? triple : row == 3 ? double : single;
-    const x = v128.xor(byte15, v128.load(column + (row << 4)));
-    const i = highNibbles(x);
-    const k = lowNibbles(x);
-    const j = v128.xor(i, k);
-    const ak = lookUp(quotients, k);
-    const io = ladderOutput(inverses, i, j, ak);
-    const jo = ladderOutput(inverses, j, i, ak);
-    const d = v128.xor(lookUp(doubleU, io), lookUp(doubleT, jo));
-    const t = v128.xor(lookUp(tripleU, io), lookUp(tripleT, jo));
-    const s = v128.xor(d, t);
-    const to = ((4 - row) & 3) << 6;
-    addConstant(set, after2, to + (row << 4), d);
-    addConstant(set, after2, to + (((row + 1) & 3) << 4), s);
-    addConstant(set, after2, to + (((row + 2) & 3) << 4), s);
-    addConstant(set, after2, to + (((row + 3) & 3) << 4), t);
-  }
-}
-
-@inline
-function addConstant(set: usize, constants: usize, at: usize, x: v128): void {
-  v128.store(set + at, v128.xor(x, v128.load(constants + at)));
-}
-
-/** Rounds 3 to the last of `sets` SETs. Blocks lie at the start of each. */
-@inline
-function finishSets(sets: i32, scratch: usize): void {
-  const keys: usize = load<u32>(scratch, KEYS);
-  const rounds = load<i32>(scratch, ROUNDS);
-  store<u32>(scratch, max<u32>(sets, load<u32>(scratch, USED)), USED);
-  middleRounds(scratch + WORK, sets, keys + 3 * SLICED_SIZE, rounds - 3);
-  lastRound(scratch + WORK, sets, keys + rounds * SLICED_SIZE);
 }
 
 // ─── SETs of one packet ───────────────────────────────────────────────────────────────────────
@@ -308,18 +268,55 @@ function cryptSets(at: usize, length: u32, stream: usize, counter: u32, sets: i3
     v128.store(constants + (row << 4), v128.load8_splat(stream + row, STREAM_COLUMN));
   }
   for (let j: usize = 0; j < 16; j++) v128.store(constants + (j << 4), v128.load8_splat(stream + j), 64);
+  const work = scratch + WORK;
+  if (load<u32>(scratch, ROUND1_FROM) != counter) {
+    store<u32>(scratch, counter, ROUND1_FROM);
+    store<u32>(scratch, 0, ROUND1_KNOWN);
+  }
+  let round1 = scratch + ROUND1;
+  let bit: u32 = 1;
   for (; sets > 0; sets -= SETS) {
     const taken = min(sets, SETS);
-    for (let set = 0; set < taken; set++, counter += 16) {
-      const counters = i8x16.add(i8x16.splat(<i8>counter), i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-      enterSet(scratch + WORK + set * SET_SIZE, counters, scratch);
+    for (let set = 0; set < taken; set++, counter += 16, round1 += 32, bit <<= 1) {
+      if (!(load<u32>(scratch, ROUND1_KNOWN) & bit)) {
+        const counters = i8x16.add(i8x16.splat(<i8>counter), i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+        startCounters(round1, counters, scratch);
+        store<u32>(scratch, load<u32>(scratch, ROUND1_KNOWN) | bit, ROUND1_KNOWN);
+      }
+      enterSet(work + set * SET_SIZE, round1, scratch);
     }
-    finishSets(taken, scratch);
+    lastRoundWords(work, taken, middleOfSets(taken, scratch));
+    for (let set = work; set < work + taken * SET_SIZE; set += SET_SIZE) {
+      if (length >= 256) {
+        xorWords(at, set + SLICED_SIZE);
+        at += 256;
+        length -= 256;
+      } else {
+        wordsToBlocks(set + SLICED_SIZE, set, 16);
+        xorKeystream(at, set, length);
+      }
+    }
+  }
+}
+
+// ─── SETs of sixteen packets that are alike ───────────────────────────────────────────────────
+
+/** Fills the STREAMs of the packets that CONSTANTS are of: a SET has one block of each. */
+function fillStreams(masks: bool, first: u32, blocks: u32, streams: usize, scratch: usize): void {
+  const work = scratch + WORK;
+  const rest = first + (blocks & ~15);
+  const end = streams + STREAM_REST + ((blocks & 15) << 4);
+  let counter = masks ? first - 1 : rest;
+  let target = streams + (masks ? STREAM_MASK : STREAM_REST);
+  while (target < end) {
+    const taken = min<i32>(<i32>(end - target) >> 4, SETS);
     for (let set = 0; set < taken; set++) {
-      const bytes = min<u32>(length, 256);
-      xorKeystream(at, scratch + WORK + set * SET_SIZE, bytes);
-      at += bytes;
-      length -= bytes;
+      startSet(work + set * SET_SIZE, i8x16.splat(<i8>counter), scratch);
+      counter = counter < first ? rest : counter + 1;
+    }
+    lastRoundWords(work, taken, middleOfSets(taken, scratch));
+    for (let set = 0; set < taken; set++, target += 16) {
+      wordsToBlocks(work + set * SET_SIZE + SLICED_SIZE, target, STREAM_SIZE);
     }
   }
 }
@@ -360,12 +357,13 @@ function enterMixedSet(index: i32, scratch: usize): void {
   const constants = scratch + CONSTANTS;
   sliceWords(scratch + COLUMNS, constants);
   sliceBlocks(scratch + ROWS, set + SLICED_SIZE, constants + 64);
-  enterSet(set, v128.load(scratch + COUNTERS), scratch);
+  startSet(set, v128.load(scratch + COUNTERS), scratch);
 }
 
 /** Runs the SETs and takes each lane's keystream block to its target. */
 function scatter(lanes: i32, scratch: usize): void {
-  finishSets((lanes + 15) >> 4, scratch);
+  const sets = (lanes + 15) >> 4;
+  lastRound(scratch + WORK, sets, middleOfSets(sets, scratch));
   for (let lane = 0; lane < lanes; lane++) {
     const block = scratch + WORK + (lane >> 4) * SET_SIZE + ((lane & 15) << 4);
     v128.store(load<u32>(scratch + TARGETS + (lane << 2)), v128.load(block));

@@ -5,7 +5,8 @@
  *  STATE: | sliced round keys (2816, 3328 or 3840) |
  */
 import { KEY_KEY, KEY_KEY_LENGTH, KEY_SALT, KEY_STATE, PACKET_KEY } from "../layout";
-import { COUNTER_SCRATCH_SIZE, cryptPayload, makeStreams, STREAM_SIZE, startCounter, useCounterKey, wipeCounter } from "./aes-counter";
+import { cryptPayload, makeStreams, STREAM_SIZE, startCounter, useCounterKey, wipeCounter } from "./aes-counter";
+import { COUNTER_SCRATCH_SIZE } from "./aes-counter-rounds";
 import { roundsOf } from "./aes-key";
 import { slicedKeysSize, sliceKeys } from "./aes-lanes";
 import { accept } from "./verdict";

@@ -37,7 +37,7 @@ import { expandKey, roundsOf } from "./aes-key";
 import { middleRounds } from "./aes-rounds.gen";
 import { ladderOutput, lookUp, toTower } from "./aes-sbox";
 import { AFFINE, AFFINE_TOWER, INVERSES, NIBBLE_MASK, QUOTIENTS, SBOX_T, SBOX_U } from "./aes-tables.gen";
-import { storeTransposed } from "./lanes";
+import { storeTransposed, xorTransposed } from "./lanes";
 
 /** Bytes of a SET. */
 export const SET_SIZE: u32 = 768;
@@ -141,12 +141,23 @@ export function lastRound(state: usize, sets: i32, key: usize): void {
   substituteLast(state, sets, SET_SIZE, key, SBOX_U, SBOX_T, 1);
 }
 
+/** The last round, half of the way back: leaves words (see below) SLICED_SIZE bytes into each SET. */
+export function lastRoundWords(state: usize, sets: i32, key: usize): void {
+  substituteWords(state, sets, SET_SIZE, key, SBOX_U, SBOX_T, 1);
+}
+
 /**
  * A last round of either direction, from the tower to blocks.
  * @param u address of the S-box's output tables, @param t the other one
  * @param shift columns that a row moves further than the row above it: 1, or 3 for InvShiftRows
  */
 export function substituteLast(state: usize, sets: i32, size: u32, key: usize, u: usize, t: usize, shift: usize): void {
+  substituteWords(state, sets, size, key, u, t, shift);
+  for (; sets > 0; sets--, state += size) wordsToBlocks(state + SLICED_SIZE, state, 16);
+}
+
+@inline
+function substituteWords(state: usize, sets: i32, size: u32, key: usize, u: usize, t: usize, shift: usize): void {
   const mask = v128.load(NIBBLE_MASK);
   const inverses = v128.load(INVERSES);
   const quotients = v128.load(QUOTIENTS);
@@ -168,7 +179,6 @@ export function substituteLast(state: usize, sets: i32, size: u32, key: usize, u
         v128.xor(substitute(v128.load(b3, 48), mask, inverses, quotients, tableU, tableT), v128.load(keys, 48)),
       );
     }
-    wordsToBlocks(words, set);
   }
 }
 
@@ -213,11 +223,20 @@ function interleaveHigh(a: v128, b: v128): v128 {
   return i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 }
 
+/** Words to blocks, `stride` bytes apart. */
 @inline
-function wordsToBlocks(words: usize, blocks: usize): void {
-  for (let lanes: usize = 0; lanes < 64; lanes += 16) {
+export function wordsToBlocks(words: usize, blocks: usize, stride: usize): void {
+  for (let lanes: usize = 0; lanes < 64; lanes += 16, blocks += stride << 2) {
     const at = words + lanes;
-    storeTransposed(blocks + (lanes << 2), 16, v128.load(at), v128.load(at, 64), v128.load(at, 128), v128.load(at, 192));
+    storeTransposed(blocks, stride, v128.load(at), v128.load(at, 64), v128.load(at, 128), v128.load(at, 192));
+  }
+}
+
+/** XORs words, as blocks, to the 256 bytes at `to`. */
+export function xorWords(to: usize, words: usize): void {
+  for (let lanes: usize = 0; lanes < 64; lanes += 16, to += 64) {
+    const at = words + lanes;
+    xorTransposed(to, v128.load(at), v128.load(at, 64), v128.load(at, 128), v128.load(at, 192));
   }
 }
 
@@ -236,7 +255,7 @@ export function unsliceBlocks(sliced: usize, words: usize, blocks: usize): void 
     const at = sliced + column;
     storeWords(words + column, v128.load(at), v128.load(at, 16), v128.load(at, 32), v128.load(at, 48));
   }
-  wordsToBlocks(words, blocks);
+  wordsToBlocks(words, blocks, 16);
 }
 
 /** Sixteen words at `words` to four vectors of their bytes at `sliced`. */

@@ -1,7 +1,7 @@
 /**
  * AES-GCM for ESP (RFC 4106; NIST SP 800-38D), and AES-GMAC (RFC 4543), which encrypts nothing.
  *
- *  STATE: | packed round keys (192 or 256) | GHASH tables (8192) |
+ *  STATE: | packed round keys (192 or 256) | tables of ghash.ts (3072) | of ghash-lanes.ts (8640) |
  *  nonce: | salt (4) | explicit IV (8) | counter (4, big-endian): 1 masks the tag, 2 … the payload |
  *
  * What is hashed (SP 800-38D §7.1): AAD, padded; ciphertext, padded; their lengths in bits.
@@ -30,7 +30,6 @@ import {
   PACKET_SEQ_HI,
 } from "../layout";
 import {
-  COUNTER_SCRATCH_SIZE,
   cryptPayload,
   makeMixedStreams,
   makeStreams,
@@ -40,10 +39,32 @@ import {
   useCounterKey,
   wipeCounter,
 } from "./aes-counter";
+import { COUNTER_SCRATCH_SIZE } from "./aes-counter-rounds";
 import { roundsOf } from "./aes-key";
-import { encryptZero, packedKeysSize, packKeys, SLICED_KEYS_MAX, sliceLaneKeys, spreadKeys } from "./aes-lanes";
+import { encryptZero, packedKeysSize, packKeys, SLICED_KEYS_MAX, slicedKeysSize, sliceLaneKeys, spreadKeys } from "./aes-lanes";
 import { storePartial } from "./bytes";
-import { expandHashKey, GHASH_FEW_SIZE, GHASH_TABLES_SIZE, HASH_SIZE, hashBlock, hashEnd, hashFlush, hashPadded, hashStart } from "./ghash";
+import {
+  bitLengths,
+  expandPower,
+  GHASH_BLOCKS,
+  GHASH_FEW_SIZE,
+  GHASH_TABLES_SIZE,
+  HASH_SIZE,
+  hashBlock,
+  hashEnd,
+  hashFlush,
+  hashPadded,
+  hashStart,
+  timesH,
+} from "./ghash";
+import {
+  expandLanesPower,
+  HASH_LANES,
+  hashLanes,
+  LANES_SCRATCH_SIZE,
+  LANES_TABLES_SIZE,
+  messageBlocks,
+} from "./ghash-lanes";
 import { accept, icvDifference, rejectIcv } from "./verdict";
 
 /** What a run does to a packet. */
@@ -70,17 +91,18 @@ const SPREAD: usize = TAG + 48;
 /** u32: makes what is fetched needed. */
 const SUM: usize = TAG + 52;
 const HASH: usize = TAG + 64;
+const LANES: usize = HASH + HASH_SIZE;
 /**
  * Round keys, sliced, of one KEY and of a KEY in each lane. They would be 2816 bytes and more of every SA,
  * and thousands of SAs do not fit into the processor's caches.
  */
-const KEYS: usize = HASH + HASH_SIZE;
+const KEYS: usize = LANES + LANES_SCRATCH_SIZE;
 const LANE_KEYS: usize = KEYS + SLICED_KEYS_MAX;
 const STREAMS: usize = LANE_KEYS + SLICED_KEYS_MAX;
 
 /** @returns bytes of STATE */
 export function gcmStateLength(keyLength: u32): u32 {
-  return packedKeysSize(keyLength) + GHASH_TABLES_SIZE;
+  return packedKeysSize(keyLength) + GHASH_TABLES_SIZE + LANES_TABLES_SIZE;
 }
 
 /** Packs the round keys and makes the tables of H = E(K, 0). */
@@ -98,8 +120,15 @@ function setup(key: usize, from: usize, keyLength: u32, scratch: usize): void {
   const keys = scratch + KEYS;
   packKeys(from, keyLength, packed);
   spreadKeys(packed, keyLength, keys);
-  expandHashKey(packed + packedKeysSize(keyLength), encryptZero(keys, keyLength, scratch), scratch);
+  const tables = packed + packedKeysSize(keyLength);
+  let power = encryptZero(keys, keyLength, scratch);
   memory.fill(keys, 0, SLICED_KEYS_MAX);
+  for (let n: u32 = 1; n <= GHASH_BLOCKS; n++) {
+    if (n > 1) power = timesH(tables, scratch, power);
+    expandPower(tables, n, power);
+    expandLanesPower(tables + GHASH_TABLES_SIZE, n, power);
+  }
+  memory.fill(scratch, 0, HASH_SIZE);
 }
 
 /** Seals or opens `count` packets of KEYs of one suite, those of a KEY together, given as an array of descriptor addresses. */
@@ -122,6 +151,7 @@ function run(mode: Mode, lengthField: usize, list: usize, count: i32, scratch: u
   const keyLength = load<u32>(<usize>load<u32>(load<u32>(list), PACKET_KEY) + lengthField);
   startCounter(roundsOf(keyLength), FIRST_COUNTER, scratch);
   store<u32>(scratch, 0, SPREAD);
+  let mixed = false;
   for (let from = 0, taken = 0; from < count; from += taken) {
     const chunk = list + (from << 2);
     taken = min(count - from, CHUNK);
@@ -131,17 +161,20 @@ function run(mode: Mode, lengthField: usize, list: usize, count: i32, scratch: u
       if (same < count) fetchWhole(load<u32>(load<u32>(chunk), PACKET_KEY), scratch);
       useKey(load<u32>(load<u32>(chunk), PACKET_KEY), keyLength, scratch);
       makeStreams(chunk, taken, true, mode == GCM, scratch + STREAMS, scratch);
-      runChunk(mode, chunk, taken, keyLength, hashEnd(scratch + HASH, taken), scratch, seal);
+      runSame(mode, chunk, taken, keyLength, scratch, seal);
     } else {
+      mixed = true;
       fetchKeys(chunk, taken, scratch);
       sliceLaneKeys(chunk, taken, keyLength, scratch + LANE_KEYS, scratch + STREAMS);
       makeMixedStreams(chunk, taken, mode == GCM, scratch + LANE_KEYS, scratch + STREAMS, scratch);
-      runChunk(mode, chunk, taken, keyLength, hashEnd(scratch + HASH, 1), scratch, seal);
+      runMixed(mode, chunk, taken, keyLength, scratch, seal);
     }
   }
   wipeCounter(scratch);
   // STREAMs and round keys would decrypt; tags and nibbles tell of H.
-  memory.fill(scratch + TAG, 0, STREAMS - TAG + <u32>min(count, CHUNK) * STREAM_SIZE);
+  memory.fill(scratch + TAG, 0, KEYS - TAG + slicedKeysSize(keyLength));
+  if (mixed) memory.fill(scratch + LANE_KEYS, 0, slicedKeysSize(keyLength));
+  memory.fill(scratch + STREAMS, 0, <u32>min(count, CHUNK) * STREAM_SIZE);
 }
 
 /**
@@ -167,7 +200,7 @@ function fetchKeys(list: usize, count: i32, scratch: usize): void {
 
 /** Fetches all that many packets of a KEY need, unless they have been at it. */
 function fetchWhole(key: usize, scratch: usize): void {
-  if (load<u32>(scratch, SPREAD) != <u32>key) store<u32>(scratch, fetchLines(key, 0, KEY_STATE + 256 + GHASH_TABLES_SIZE), SUM);
+  if (load<u32>(scratch, SPREAD) != <u32>key) store<u32>(scratch, fetchLines(key, 0, KEY_STATE + 256 + GHASH_TABLES_SIZE + LANES_TABLES_SIZE), SUM);
 }
 
 /** Fetches the tables for a long packet, while the one before it is in work. */
@@ -198,35 +231,85 @@ function useKey(key: usize, keyLength: u32, scratch: usize): void {
   useCounterKey(scratch + KEYS, load<u32>(key, KEY_SALT), scratch);
 }
 
-/** Packets whose STREAMs are made. @param hashed end of the blocks that wait, see `hashEnd` */
-function runChunk(
-  mode: Mode, list: usize, count: i32, keyLength: u32, hashed: usize, scratch: usize, seal: bool,
-): void {
-  const icvLength = load<u32>(load<u32>(load<u32>(list), PACKET_KEY), KEY_ICV_LENGTH);
+/** Packets of one KEY, whose STREAMs are made. */
+function runSame(mode: Mode, list: usize, count: i32, keyLength: u32, scratch: usize, seal: bool): void {
+  const key: usize = load<u32>(load<u32>(list), PACKET_KEY);
+  const tables = key + KEY_STATE + packedKeysSize(keyLength);
+  const hashed = hashEnd(scratch + HASH, count);
+  for (let i = 0; i < count; ) {
+    const packets = list + (i << 2);
+    const lanes = mode == GCM && worthLanes(packets, count - i) ? HASH_LANES : 1;
+    let streams = scratch + STREAMS + i * STREAM_SIZE;
+    i += lanes;
+    if (lanes == 1) {
+      runPacket(mode, load<u32>(packets), streams, tables, hashed, scratch, seal);
+      continue;
+    }
+    if (seal) cryptPackets(packets, lanes, streams, scratch);
+    let hash = hashLanes(packets, tables + GHASH_TABLES_SIZE, scratch + LANES);
+    for (let lane = 0; lane < lanes; lane++, hash += 16, streams += STREAM_SIZE) {
+      finish(mode, load<u32>(packets + (lane << 2)), streams, v128.load(hash), scratch, seal);
+    }
+  }
+}
+
+/** Do the first packets' hashes cost less side by side? A block of four lanes costs as much as three alone. */
+function worthLanes(packets: usize, count: i32): bool {
+  if (count < HASH_LANES) return false;
+  let most: u32 = 0;
+  let all: u32 = 0;
+  for (let lane = 0; lane < HASH_LANES; lane++) {
+    const blocks = messageBlocks(load<u32>(packets + (lane << 2)));
+    most = max(most, blocks);
+    all += blocks;
+  }
+  return all >= 3 * most;
+}
+
+/** Packets of several KEYs, whose STREAMs are made. */
+function runMixed(mode: Mode, list: usize, count: i32, keyLength: u32, scratch: usize, seal: bool): void {
+  const hashed = hashEnd(scratch + HASH, 1);
   for (let i = 0; i < count; i++) {
     const packet: usize = load<u32>(list + (i << 2));
     const key: usize = load<u32>(packet, PACKET_KEY);
-    const tables = key + KEY_STATE + packedKeysSize(keyLength);
-    const stream = scratch + STREAMS + i * STREAM_SIZE;
     if (i + 1 < count && load<u32>(load<u32>(list + ((i + 1) << 2)), PACKET_KEY) != <u32>key) {
       fetchTables(load<u32>(list + ((i + 1) << 2)), scratch);
     }
-    const mask = v128.load(stream, STREAM_MASK);
-    const icv: usize = load<u32>(packet, PACKET_ICV);
     if (mode == GCM && !isShort(packet)) useKey(key, keyLength, scratch);
-    if (seal) {
-      if (mode == GCM) cryptPayload(packet, stream, scratch);
-      storePartial(icv, v128.xor(mask, hashPacket(mode, packet, tables, hashed, scratch)), icvLength);
-    } else {
-      v128.store(scratch + TAG, v128.xor(mask, hashPacket(mode, packet, tables, hashed, scratch)));
-      if (icvDifference(scratch + TAG, icv, icvLength) != 0) {
-        rejectIcv(packet);
-        continue;
-      }
-      if (mode == GCM) cryptPayload(packet, stream, scratch);
-    }
-    accept(packet);
+    const tables = key + KEY_STATE + packedKeysSize(keyLength);
+    runPacket(mode, packet, scratch + STREAMS + i * STREAM_SIZE, tables, hashed, scratch, seal);
   }
+}
+
+/** @param hashed end of the blocks that wait, see `hashEnd` */
+@inline
+function runPacket(
+  mode: Mode, packet: usize, stream: usize, tables: usize, hashed: usize, scratch: usize, seal: bool,
+): void {
+  if (seal && mode == GCM) cryptPayload(packet, stream, scratch);
+  finish(mode, packet, stream, hashPacket(mode, packet, tables, hashed, scratch), scratch, seal);
+}
+
+function cryptPackets(packets: usize, count: i32, streams: usize, scratch: usize): void {
+  for (let i = 0; i < count; i++) cryptPayload(load<u32>(packets + (i << 2)), streams + i * STREAM_SIZE, scratch);
+}
+
+/** Masks a packet's hash: that is its ICV, to be written, or to be compared before anything is decrypted. */
+function finish(mode: Mode, packet: usize, stream: usize, hash: v128, scratch: usize, seal: bool): void {
+  const tag = v128.xor(v128.load(stream, STREAM_MASK), hash);
+  const icv: usize = load<u32>(packet, PACKET_ICV);
+  const icvLength = load<u32>(load<u32>(packet, PACKET_KEY), KEY_ICV_LENGTH);
+  if (seal) {
+    storePartial(icv, tag, icvLength);
+  } else {
+    v128.store(scratch + TAG, tag);
+    if (icvDifference(scratch + TAG, icv, icvLength) != 0) {
+      rejectIcv(packet);
+      return;
+    }
+    if (mode == GCM) cryptPayload(packet, stream, scratch);
+  }
+  accept(packet);
 }
 
 /** GHASH of a packet's AAD, ciphertext and lengths. @param end of the blocks that wait, see `hashEnd` */
@@ -239,11 +322,6 @@ function hashPacket(mode: Mode, packet: usize, tables: usize, end: usize, scratc
   to = hashPadded(hash, tables, to, end, load<u32>(packet, PACKET_AAD), aadLength);
   to = hashPadded(hash, tables, to, end, load<u32>(packet, PACKET_PAYLOAD), length);
   return hashFlush(hash, tables, hashBlock(hash, tables, to, end, bitLengths(aadLength, length)));
-}
-
-@inline
-function bitLengths(aadLength: u32, length: u32): v128 {
-  return i64x2.replace_lane(i64x2.splat(bswap<u64>(<u64>aadLength << 3)), 1, bswap<u64>(<u64>length << 3));
 }
 
 /**

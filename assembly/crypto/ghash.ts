@@ -1,5 +1,5 @@
 /**
- * GHASH (NIST SP 800-38D §6.4) by look-ups in registers, sixteen blocks to a reduction.
+ * GHASH (NIST SP 800-38D §6.4) of one message by look-ups in registers, up to six blocks to a reduction.
  *
  * A block Y is sixteen bytes Y_p, and Y·H = Σ_p x^8p · (Y_p·H). Byte q of Y_p·H is linear in Y_p:
  * one look-up by its low nibble plus one by its high nibble, in two tables that depend on q and
@@ -13,8 +13,7 @@
  * Columns of blocks i with their own powers H^(n-i) are summed before anything is shifted, so n
  * blocks cost 32n look-ups and 32n XORs, and fifteen byte shifts and one reduction in all. The
  * Y_p·H are reduced already in the tables, which keeps the sum below x^248. Blocks are hashed as they
- * lie in memory: lanes that each belong to another packet would cost as many look-ups, and on top
- * the transposition of all blocks.
+ * lie in memory; four messages of about the same length cost less side by side (ghash-lanes.ts).
  *
  *  TABLES, 512 bytes a power, H^1 first:
  *     0      16     32     48                 480    496
@@ -27,11 +26,11 @@ import { highNibbles, lookUp, lowNibbles } from "./aes-sbox";
 import { NIBBLE_MASK } from "./aes-tables.gen";
 import { loadPartial } from "./bytes";
 
-/** Blocks that one reduction serves at most: powers of H in the tables. */
-const GHASH_BLOCKS: u32 = 16;
+/** Blocks that one reduction serves at most: powers of H in the tables. More gain little and cost memory per SA. */
+export const GHASH_BLOCKS: u32 = 6;
 /**
  * A few packets are hashed with fewer powers: what a reduction more often costs is less than what
- * it takes to fetch 6 KB of tables from far away, if there are thousands of SAs.
+ * it takes to fetch more tables from far away, if there are thousands of SAs.
  */
 const FEW_BLOCKS: u32 = 4;
 const FEW_PACKETS: i32 = 4;
@@ -44,7 +43,7 @@ export const GHASH_FEW_SIZE: u32 = FEW_BLOCKS * POWER_SIZE;
  * HASH, one message in work: its blocks wait as nibbles until there are as many as `hashEnd` said. Functions
  * take and return the address where the next block goes.
  *
- *      0     16    32                         512   528
+ *      0     16    32                         192   208
  *     +-----+-----+-----+------- ··· ---+-----+-----+
  *     | low | high| low |               | high| Y   |
  *     +-----+-----+-----+------- ··· ---+-----+-----+
@@ -52,7 +51,7 @@ export const GHASH_FEW_SIZE: u32 = FEW_BLOCKS * POWER_SIZE;
  */
 const HASH_Y: usize = 32 * GHASH_BLOCKS;
 /** Bytes of HASH, a multiple of 64. */
-export const HASH_SIZE: usize = 576;
+export const HASH_SIZE: usize = 256;
 
 /** @returns the end of the blocks that wait in HASH, for so many packets of one KEY */
 @inline
@@ -60,28 +59,35 @@ export function hashEnd(hash: usize, packets: i32): usize {
   return hash + 32 * (packets <= FEW_PACKETS ? FEW_BLOCKS : GHASH_BLOCKS);
 }
 
-/** Builds the tables of H, H², … H^16. */
-export function expandHashKey(tables: usize, h: v128, hash: usize): void {
-  expandPower(tables, h);
-  for (let n: u32 = 1; n < GHASH_BLOCKS; n++) {
-    h = hashFlush(hash, tables, hashBlock(hash, tables, hashStart(hash), hash + HASH_Y, h));
-    expandPower(tables + n * POWER_SIZE, h);
-  }
-  memory.fill(hash, 0, HASH_SIZE);
-}
-
-/** Sixteen entries per nibble: bit b of a byte stands for x^(7-b) (SP 800-38D §6.3). */
-function expandPower(table: usize, power: v128): void {
+/**
+ * Builds the tables of H, H², … one by one.
+ * @param power H^n, @param n 1 … GHASH_BLOCKS
+ */
+export function expandPower(tables: usize, n: u32, power: v128): void {
   const p1 = timesX(power);
   const p2 = timesX(p1);
   const p3 = timesX(p2);
   const p4 = timesX(p3);
   const p5 = timesX(p4);
   const p6 = timesX(p5);
-  const p7 = timesX(p6);
-  for (let q = 0; q < 16; q++) {
-    v128.store(table + (q << 5), nibbleTable(p4, p5, p6, p7, q));
-    v128.store(table + (q << 5), nibbleTable(power, p1, p2, p3, q), 16);
+  nibbleTables(tables + (n - 1) * POWER_SIZE, 16, power, p1, p2, p3, p4, p5, p6, timesX(p6));
+}
+
+/** block·H; needs H's table alone. */
+export function timesH(tables: usize, hash: usize, block: v128): v128 {
+  return hashFlush(hash, tables, hashBlock(hash, tables, hashStart(hash), hash + HASH_Y, block));
+}
+
+/**
+ * Sixteen entries per nibble and column: bit b of a byte stands for x^(7-b) (SP 800-38D §6.3).
+ * @param p0 the factor; p1 … p7 are x times, … x^7 times as much
+ */
+export function nibbleTables(
+  table: usize, columns: i32, p0: v128, p1: v128, p2: v128, p3: v128, p4: v128, p5: v128, p6: v128, p7: v128,
+): void {
+  for (let q = 0; q < columns; q++, table += 32) {
+    v128.store(table, nibbleTable(p4, p5, p6, p7, q));
+    v128.store(table, nibbleTable(p0, p1, p2, p3, q), 16);
   }
 }
 
@@ -100,6 +106,12 @@ function nibbleTable(p8: v128, p4: v128, p2: v128, p1: v128, q: i32): v128 {
       v128.and(lookUp(p1, byte), i16x8.splat(<i16>0xff00)),
     ),
   );
+}
+
+/** SP 800-38D §7.1: what ends a message. Lengths in bytes. */
+@inline
+export function bitLengths(aadLength: u32, length: u32): v128 {
+  return i64x2.replace_lane(i64x2.splat(bswap<u64>(<u64>aadLength << 3)), 1, bswap<u64>(<u64>length << 3));
 }
 
 /** x·p: the bit string moves right by one, x^128 = 1 + x + x² + x^7. */

@@ -28,6 +28,19 @@ export function scatterTransposed(
   v128.store(out3, i64x2.shuffle(abHigh, cdHigh, 1, 3));
 }
 
+/** The same, but XORs the columns to the 64 bytes at `to`. */
+@inline
+export function xorTransposed(to: usize, a: v128, b: v128, c: v128, d: v128): void {
+  const abLow = i32x4.shuffle(a, b, 0, 4, 1, 5);
+  const cdLow = i32x4.shuffle(c, d, 0, 4, 1, 5);
+  const abHigh = i32x4.shuffle(a, b, 2, 6, 3, 7);
+  const cdHigh = i32x4.shuffle(c, d, 2, 6, 3, 7);
+  v128.store(to, v128.xor(v128.load(to), i64x2.shuffle(abLow, cdLow, 0, 2)));
+  v128.store(to, v128.xor(v128.load(to, 16), i64x2.shuffle(abLow, cdLow, 1, 3)), 16);
+  v128.store(to, v128.xor(v128.load(to, 32), i64x2.shuffle(abHigh, cdHigh, 0, 2)), 32);
+  v128.store(to, v128.xor(v128.load(to, 48), i64x2.shuffle(abHigh, cdHigh, 1, 3)), 48);
+}
+
 /** Four big-endian u32 at `address`. */
 @inline
 export function bigEndian32(address: usize): v128 {

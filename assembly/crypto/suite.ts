@@ -89,7 +89,7 @@ function runBatch(descriptors: usize, count: i32, seal: bool): void {
     for (let group = 0; group < groups; ) {
       const from = groupStart(scratch, group);
       const key = keyOf(group);
-      do group++;
+      do orderGroup(group++);
       while (group < groups && isJoined(key, keyOf(group)));
       runGroup(scratch + (from << 2), groupStart(scratch, group) - from, seal);
     }
@@ -102,6 +102,14 @@ function runBatch(descriptors: usize, count: i32, seal: bool): void {
 @inline
 function keyOf(group: i32): usize {
   return load<u32>(load<u32>(scratch + (groupStart(scratch, group) << 2)), PACKET_KEY);
+}
+
+/** Those of one KEY stay together where several are joined, so they are sorted by themselves. */
+@inline
+function orderGroup(group: i32): void {
+  const from = groupStart(scratch, group);
+  const count = groupStart(scratch, group + 1) - from;
+  if (count > 1 && joinsKeys(load<u32>(keyOf(group), KEY_ENCR))) orderByLength(scratch + (from << 2), count, scratch);
 }
 
 /** Go packets of these two KEYs to the cipher together? */

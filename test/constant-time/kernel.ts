@@ -55,6 +55,8 @@ const SECRETS = [
 /** Around lanes and blocks; batches are of one, of fewer than a set of lanes, of one and a rest, of many. */
 const LENGTHS = [0, 1, 16, 33, 100, 300, 600];
 const COUNTS = [1, 5, 19];
+/** Packets of one length: as many as there are lanes. */
+const ALIKE = 16;
 /** Those of ESP, and what else the seam allows a combined mode. */
 const AAD_LENGTHS = [8, 12, 0, 20, 70];
 
@@ -99,6 +101,7 @@ export function* batchesOf(suite: CipherSuite, key: number, random: Random): Gen
       packetOf(suite, key, LENGTHS[(i * 7 + count) % LENGTHS.length]!, random),
     );
   }
+  yield Array.from({ length: ALIKE }, () => packetOf(suite, key, 300, random));
 }
 
 export function packetOf(suite: CipherSuite, key: number, length: number, random: Random): PacketSpec {
