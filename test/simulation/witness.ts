@@ -56,6 +56,9 @@ export class Witness {
       case 'remove-policy':
         this.guards[gateway.index]!.performed(effect);
         return;
+      case 'event':
+        if (effect.event.type === 'ike-up') this.heard(gateway, effect.event.connection);
+        return;
       case 'completed':
         if (gateway.completed.get(effect.request)! > 1)
           throw new Violation('a command is answered once', `${gateway.name}, command ${effect.request}`);
@@ -90,6 +93,12 @@ export class Witness {
     const { secret } = gateway.dataPlane.sas.get(key)!;
     if (this.outboundKeys.has(secret)) throw new Violation('no key protects twice from the first number on', where);
     this.outboundKeys.add(secret);
+  }
+
+  /** With a new IKE SA both have just proved that they are there: what is lost from now on is a matter of its own. */
+  private heard(gateway: Gateway, connection: string): void {
+    for (const [flow, state] of this.flows)
+      if (flow.from === gateway.index && flow.child.startsWith(`${connection}-`)) state.since = undefined;
   }
 
   private linkOf(child: string): Link | undefined {

@@ -66,11 +66,16 @@ export function retire(cx: Context, child: ChildSa, successor: ChildSa): void {
   );
 }
 
+/** Has the peer been seen to use it? */
+export const isConfirmed = (cx: Context, child: ChildSa): boolean =>
+  (cx.environment.counters(child.keyIn)?.packets ?? 0) > 0;
+
 /** A rekey's responder sends through `child` once the peer has been seen to use it. */
 export function sendWhenConfirmed(cx: Context, child: ChildSa): void {
   cx.setTimer(child, 'confirm', cx.now + CONFIRM_INTERVAL, () => {
-    if (child.sending || !isLive(child.state)) return;
-    if ((cx.environment.counters(child.keyIn)?.packets ?? 0) > 0) cx.policies.use(child);
+    // Nothing begins to use what goes with its IKE SA.
+    if (child.sending || !isLive(child.state) || child.owner.state === 'DELETING') return;
+    if (isConfirmed(cx, child)) cx.policies.use(child);
     else sendWhenConfirmed(cx, child);
   });
 }

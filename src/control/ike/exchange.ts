@@ -27,18 +27,25 @@ export function enqueue(cx: Context, sa: IkeSa, task: Task): void {
 
 /** Begins what waits, as far as the window lets it. */
 export function pump(cx: Context, sa: IkeSa): void {
-  while (sa.queue.length > 0 && mayBegin(sa, sa.queue[0]!)) {
-    const task = sa.queue.shift()!;
-    begin(cx, sa, task);
+  for (;;) {
+    const at = sa.queue.findIndex((task) => !isHeld(sa, task));
+    if (at < 0 || !mayBegin(sa, sa.queue[at]!)) return;
+    const [task] = sa.queue.splice(at, 1);
+    begin(cx, sa, task!);
   }
 }
+
+/**
+ * While the peer is half through a rekeying of the IKE SA (RFC 9370 §2.2.4), what concerns a child waits for
+ * the new one: what of it is half done here when the old one goes would be lost (RFC 7296 §2.25.2).
+ */
+const isHeld = (sa: IkeSa, task: Task): boolean =>
+  task.subject !== undefined && [...sa.followups.values()].some(({ rekeysIke }) => rekeysIke);
 
 function mayBegin(sa: IkeSa, task: Task): boolean {
   if (sa.state === 'DESTROYING' || !sa.window.open) return false;
   const running = [...sa.window.outstanding.values()].map((record) => record.task);
   if (task.exclusive) return running.length === 0;
-  // Over the new IKE SA: what of it is half done here when the old one goes would be lost (RFC 7296 §2.25.2).
-  if (task.subject !== undefined && [...sa.followups.values()].some(({ rekeysIke }) => rekeysIke)) return false;
   return !running.some(({ exclusive, subject }) => exclusive || (subject !== undefined && subject === task.subject));
 }
 

@@ -34,8 +34,9 @@ export function destroy(cx: Context, sa: IkeSa, trigger: Cause, why: EspalierErr
   for (const child of children) removeChild(cx, child, cause, why.message);
   sa.wipe();
   cx.table.settle(sa);
-  // Only a peer that went as far as IKE_AUTH has an answer that it may have missed.
-  if (sa.window.firstUnanswered > (sa.initDigest === undefined ? 0 : 1))
+  // Only a peer that went as far as IKE_AUTH has an answer that it may have missed; and one that we have given
+  // up must not hear that we are still there.
+  if (trigger !== 'dead' && sa.window.firstUnanswered > (sa.initDigest === undefined ? 0 : 1))
     cx.timers.set(cx.now + LINGER, () => cx.table.remove(sa));
   else cx.table.remove(sa);
   if (!isSuperseded) report(cx, sa, wasEstablished, cause, why);

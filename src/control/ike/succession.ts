@@ -12,6 +12,8 @@ const REKEYED_LIFETIME = 240_000;
 /** The same for one that lost a collision: the peer deletes it at once, or never heard of it. */
 const LOSER_LIFETIME = 30_000;
 
+const NOT_DELETED = 'it was rekeyed and the peer did not delete it';
+
 /** Purpose of the timers that wait to ask for a child again. */
 export const CREATE_AGAIN = 'create ';
 
@@ -81,8 +83,11 @@ export function inherit(cx: Context, old: IkeSa, next: IkeSa): void {
   for (const purpose of ['rekey', 'reauth', 'liveness', 'overtime', 'keepalive']) cx.clearTimer(old, purpose);
   if (old.state === 'ESTABLISHED' || old.state === 'REKEYING') {
     old.state = 'REKEYED';
+    cx.setTimer(old, 'rekeyed', cx.now + REKEYED_LIFETIME, () => cx.operations.deleteIke(old, 'replaced', NOT_DELETED));
+  } else if (old.state === 'DELETING') {
+    // Its end had come in the middle of it; now that is the peer's to bring about.
     cx.setTimer(old, 'rekeyed', cx.now + REKEYED_LIFETIME, () =>
-      cx.operations.deleteIke(old, 'replaced', 'it was rekeyed and the peer did not delete it'),
+      destroy(cx, old, 'replaced', because('ERR_REKEYED', NOT_DELETED)),
     );
   }
   const connection = next.connection.name;

@@ -7,7 +7,7 @@
  */
 import type { ChildSa } from '../../child/child-sa.ts';
 import { announceChild, announceHeir } from '../../child/install.ts';
-import { retire } from '../../child/lifetime.ts';
+import { retire, sendWhenConfirmed } from '../../child/lifetime.ts';
 import type { ChildConfig } from '../../config/model.ts';
 import { NOTIFY } from '../../wire/iana.ts';
 import type { Payload } from '../../wire/payloads/index.ts';
@@ -21,7 +21,7 @@ import { CREATE_AGAIN } from '../succession.ts';
 import type { Answer, Received } from '../task.ts';
 import { reportChildFailure } from './child-advice.ts';
 import { ChildExchange, respondWithChild } from './child-exchange.ts';
-import { DeleteChild } from './delete.ts';
+import { deleteWhenConfirmed } from './redundant.ts';
 
 /** TEMPORARY_FAILURE: the peer is rekeying or so, but not for ever (RFC 7296 §2.25). */
 const MAX_RETRIES = 10;
@@ -56,9 +56,7 @@ class ChildCreate extends ChildExchange {
   }
 
   protected succeeded(cx: Context, sa: IkeSa, child: ChildSa): void {
-    cx.policies.use(child);
-    announceChild(cx, child);
-    dropDuplicate(cx, sa, child, true);
+    install(cx, sa, child);
   }
 
   protected refused(cx: Context, sa: IkeSa, failure: Failure, notify?: number): void {
@@ -94,38 +92,48 @@ const isUp = (sa: IkeSa, { name }: ChildConfig): boolean =>
     ({ config, state, replacedBy }) => config.name === name && isLive(state) && replacedBy === undefined,
   );
 
-/**
- * Both sides may make the same child at once, as they may rekey it at once; the same rule decides, so
- * that one is left: the one with the lowest nonce goes, by whoever made it (RFC 7296 §2.8.1). The peer may
- * have rekeyed its own by the time we hear of ours: it counts as what it has come from.
- * @param isOurs did we begin the exchange that made `child`?
- */
-function dropDuplicate(cx: Context, sa: IkeSa, child: ChildSa, isOurs: boolean): void {
+/** The child of either side's exchange is there: puts it to use, unless there are two now. */
+function install(cx: Context, sa: IkeSa, child: ChildSa): void {
+  const twin = twinOf(sa, child);
+  if (twin === undefined) cx.policies.use(child);
+  announceChild(cx, child);
+  if (twin !== undefined) dropDuplicate(cx, child, twin);
+}
+
+/** @returns the one that the other side made of the same child, or what has come from it by rekeying */
+function twinOf(sa: IkeSa, child: ChildSa): ChildSa | undefined {
   const selectors = ({ agreement }: ChildSa) => JSON.stringify([agreement.local, agreement.remote]);
-  const twin = [...sa.children.values()].find(
+  return [...sa.children.values()].find(
     (other) =>
       other !== child &&
       other.config.name === child.config.name &&
-      other.origin.madeByUs !== isOurs &&
+      other.origin.madeByUs !== child.madeByUs &&
       isLive(other.state) &&
       other.replacedBy === undefined &&
       selectors(other) === selectors(child),
   );
-  if (twin === undefined) return;
+}
+
+/**
+ * Both sides may make the same child at once, as they may rekey it at once; the same rule decides, so
+ * that one is left: the one with the lowest nonce goes, by whoever made it (RFC 7296 §2.8.1). The peer may
+ * have rekeyed its own by the time we hear of ours: it counts as what it has come from.
+ */
+function dropDuplicate(cx: Context, child: ChildSa, twin: ChildSa): void {
   const isLower = Buffer.compare(child.origin.lowestNonce, twin.origin.lowestNonce) < 0;
   const [loser, winner] = isLower ? [child, twin] : [twin, child];
-  cx.policies.use(winner);
-  if (!loser.origin.madeByUs) return;
+  if (!loser.origin.madeByUs) {
+    cx.policies.use(winner);
+    return;
+  }
   retire(cx, loser, winner);
   announceHeir(cx, loser, winner);
-  enqueue(cx, sa, new DeleteChild(loser, 'replaced', 'both sides made it'));
+  cx.policies.use(loser);
+  sendWhenConfirmed(cx, winner);
+  deleteWhenConfirmed(cx, loser, 'both sides made it');
 }
 
 /** The peer wants another child. */
 export function respondChildCreate(cx: Context, sa: IkeSa, request: Received): Answer {
-  return respondWithChild(cx, sa, request, sa.connection.children, (child) => {
-    cx.policies.use(child);
-    announceChild(cx, child);
-    dropDuplicate(cx, sa, child, false);
-  });
+  return respondWithChild(cx, sa, request, sa.connection.children, (child) => install(cx, sa, child));
 }

@@ -14,9 +14,9 @@
  * If both begin at once there are two new children; the one whose exchange has the lowest of the four
  * nonces is deleted by its initiator, the old one by the other (§2.8.1).
  */
-import { type ChildSa, heirOf, spiText } from '../../child/child-sa.ts';
+import { type ChildSa, spiText } from '../../child/child-sa.ts';
 import { announceHeir, removeChild } from '../../child/install.ts';
-import { CONFIRM_INTERVAL, retire, sendWhenConfirmed } from '../../child/lifetime.ts';
+import { retire, sendWhenConfirmed } from '../../child/lifetime.ts';
 import { Writer } from '../../wire/bytes.ts';
 import { NOTIFY, notifyName, PROTOCOL } from '../../wire/iana.ts';
 import { findNotify } from '../../wire/message.ts';
@@ -31,9 +31,9 @@ import { isInstalled, isLive } from '../states.ts';
 import type { Answer, Received } from '../task.ts';
 import { ChildExchange, respondWithChild } from './child-exchange.ts';
 import { awaitsChild, DeleteChild, findByPeerSpi } from './delete.ts';
+import { deleteRedundant, deleteWhenConfirmed } from './redundant.ts';
 
-/** After a collision the peer may be without the answer that makes its child for so long. */
-const AWAITED = 15_000;
+const AT_ONCE = 'the peer rekeyed at the same time';
 /** The peer does not want to: it is asked again later, as long as the old child lives. */
 const REFUSED_PAUSE = 30_000;
 
@@ -71,7 +71,7 @@ export class ChildRekey extends ChildExchange {
     if (rival?.replacedBy !== undefined && Buffer.compare(child.lowestNonce, rival.lowestNonce) < 0) {
       // The answer was so late that the peer's child, which won, has had an heir of its own since.
       retire(cx, child, rival.replacedBy);
-      enqueue(cx, sa, new DeleteChild(child, 'replaced', 'the peer rekeyed at the same time'));
+      deleteRedundant(cx, child, AT_ONCE);
       return;
     }
     replace(cx, this.old, child);
@@ -137,23 +137,13 @@ function resolveCollision(cx: Context, sa: IkeSa, old: ChildSa, ours: ChildSa, t
   if (oursLoses) {
     // The peer deletes the old child, and begins to send on its own new one.
     sendWhenConfirmed(cx, theirs);
-    if (isInstalled(old.state)) deleteRedundant(cx, ours);
-    else deleteWhenConfirmed(cx, ours, cx.now + AWAITED);
+    // As long as the old one is there, the peer can go on with that.
+    if (isInstalled(old.state)) deleteRedundant(cx, ours, AT_ONCE);
+    else deleteWhenConfirmed(cx, ours, AT_ONCE);
     return;
   }
   cx.policies.use(ours);
   if (old.state !== 'DELETED') enqueue(cx, sa, new DeleteChild(old, 'replaced', 'it was rekeyed'));
-}
-
-const deleteRedundant = (cx: Context, child: ChildSa): void =>
-  enqueue(cx, child.owner, new DeleteChild(child, 'replaced', 'the peer rekeyed at the same time'));
-
-/** The old one is gone: until the peer has heard that its own is made, it has none but ours. */
-function deleteWhenConfirmed(cx: Context, ours: ChildSa, deadline: number): void {
-  cx.setTimer(ours, 'redundant', cx.now + CONFIRM_INTERVAL, () => {
-    if (heirOf(ours)?.sending !== false || cx.now >= deadline) deleteRedundant(cx, ours);
-    else deleteWhenConfirmed(cx, ours, deadline);
-  });
 }
 
 /** The peer rekeys a child of ours. */
