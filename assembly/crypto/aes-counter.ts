@@ -75,6 +75,8 @@ const STREAM_COLUMN: usize = 16;
 export const STREAM_MASK: usize = 32;
 const STREAM_REST: usize = 48;
 export const STREAM_SIZE: u32 = 288;
+/** Bytes that a STREAM has keystream for. */
+export const LONGEST_REST: u32 = 240;
 
 /**
  * Notes what all packets to come have in common.
@@ -201,6 +203,10 @@ function aimLane(
 export function cryptPayload(packet: usize, stream: usize, scratch: usize): void {
   let at: usize = load<u32>(packet, PACKET_PAYLOAD);
   let left = load<u32>(packet, PACKET_LENGTH);
+  if (left <= LONGEST_REST) {
+    xorKeystream(at, stream + STREAM_REST, left);
+    return;
+  }
   let first = load<u32>(scratch, FIRST);
   for (let high: u32 = 1; ; high++) {
     const blocks = segmentBlocks(left, first);

@@ -31,6 +31,7 @@ import {
 } from "../layout";
 import {
   cryptPayload,
+  LONGEST_REST,
   makeMixedStreams,
   makeStreams,
   STREAM_MASK,
@@ -64,6 +65,7 @@ import {
   LANES_SCRATCH_SIZE,
   LANES_TABLES_SIZE,
   messageBlocks,
+  startLanes,
 } from "./ghash-lanes";
 import { accept, icvDifference, rejectIcv } from "./verdict";
 
@@ -76,8 +78,6 @@ const GMAC_AH: Mode = 2;
 /** Packets in work at a time; those of one KEY stay by themselves if they are so many. */
 const CHUNK: i32 = 16;
 const LEAST_SAME: i32 = 8;
-/** Bytes that a STREAM has keystream for. */
-const LONGEST_REST: u32 = 240;
 /** Bytes of a KEY that one packet needs: raw keys, round keys, tables of few powers. */
 const FETCHED: usize = KEY_STATE + 256 + GHASH_FEW_SIZE;
 const FIRST_COUNTER: u32 = 2;
@@ -227,6 +227,7 @@ function useKey(key: usize, keyLength: u32, scratch: usize): void {
   if (load<u32>(scratch, SPREAD) != <u32>key) {
     store<u32>(scratch, <u32>key, SPREAD);
     spreadKeys(key + KEY_STATE, keyLength, scratch + KEYS);
+    startLanes(scratch + LANES);
   }
   useCounterKey(scratch + KEYS, load<u32>(key, KEY_SALT), scratch);
 }
@@ -246,7 +247,7 @@ function runSame(mode: Mode, list: usize, count: i32, keyLength: u32, scratch: u
       continue;
     }
     if (seal) cryptPackets(packets, lanes, streams, scratch);
-    let hash = hashLanes(packets, tables + GHASH_TABLES_SIZE, scratch + LANES);
+    let hash = hashLanes(packets, tables, scratch + LANES);
     for (let lane = 0; lane < lanes; lane++, hash += 16, streams += STREAM_SIZE) {
       finish(mode, load<u32>(packets + (lane << 2)), streams, v128.load(hash), scratch, seal);
     }

@@ -33,7 +33,7 @@ import { PACKET_AAD, PACKET_AAD_LENGTH, PACKET_LENGTH, PACKET_PAYLOAD } from "..
 import { lookUp } from "./aes-sbox";
 import { NIBBLE_MASK } from "./aes-tables.gen";
 import { loadPartial } from "./bytes";
-import { bitLengths, GHASH_BLOCKS, nibbleTables } from "./ghash";
+import { bitLengths, GHASH_BLOCKS, GHASH_TABLES_SIZE, nibbleTables, timesH } from "./ghash";
 import { storeTransposed } from "./lanes";
 
 /** Messages side by side. */
@@ -45,21 +45,28 @@ export const LANES_TABLES_SIZE: u32 = GHASH_BLOCKS * POWER_SIZE;
 
 /**
  * Scratch:
- *      0                   864           1152      1216
- *     +-------------------+-------------+---------+
- *     | STAGE             | SUMS        | Y       |
- *     | 9 × 6 vectors     | 9 × 2       | 4       |
- *     +-------------------+-------------+---------+
+ *      0                   864           1152      1216            1280          1288
+ *     +-------------------+-------------+---------+---------------+-------------+
+ *     | STAGE             | SUMS        | Y       | LENGTHS_TIMES | LENGTHS     |
+ *     | 9 × 6 vectors     | 9 × 2       | 4       | 4             | u32 × 2     |
+ *     +-------------------+-------------+---------+---------------+-------------+
  *
  *     STAGE   words and their sums, by k, then by power of H
  *     SUMS    Σ of word k's products, 64 bits: low word, high word
  *     Y       words, as above; in the end, blocks
+ *     LENGTHS        of AAD and payload of all four messages before, if they were equal
+ *     LENGTHS_TIMES  H times their last block, as words
  */
 const STAGE_STRIDE: u32 = 16 * GHASH_BLOCKS;
 const SUMS: usize = PRODUCTS * STAGE_STRIDE;
 const Y: usize = SUMS + 32 * PRODUCTS;
+const LENGTHS_TIMES: usize = Y + 64;
+const LENGTHS: usize = LENGTHS_TIMES + 64;
 /** Bytes of scratch, a multiple of 64. */
-export const LANES_SCRATCH_SIZE: usize = 1216;
+export const LANES_SCRATCH_SIZE: usize = 1344;
+
+/** Stands in LENGTHS for none; no packet is so long. */
+const UNEQUAL: u64 = 0xffffffffffffffff;
 
 /** Builds the tables of one power of H. @param n 1 … GHASH_BLOCKS */
 export function expandLanesPower(tables: usize, n: u32, power: v128): void {
@@ -100,12 +107,42 @@ export function messageBlocks(packet: usize): u32 {
   return ((load<u32>(packet, PACKET_AAD_LENGTH) + 15) >> 4) + ((load<u32>(packet, PACKET_LENGTH) + 15) >> 4) + 1;
 }
 
+/** Begins with packets of another KEY. */
+@inline
+export function startLanes(scratch: usize): void {
+  store<u64>(scratch, UNEQUAL, LENGTHS);
+}
+
+/** @returns lengths of AAD and payload, if they are those of all four packets */
+@inline
+function commonLengths(a: usize, b: usize, c: usize, d: usize): u64 {
+  const lengths = lengthsAt(a);
+  return lengths == lengthsAt(b) && lengths == lengthsAt(c) && lengths == lengthsAt(d) ? lengths : UNEQUAL;
+}
+
+@inline
+function lengthsAt(packet: usize): u64 {
+  return (<u64>load<u32>(packet, PACKET_AAD_LENGTH) << 32) | load<u32>(packet, PACKET_LENGTH);
+}
+
+/** H times the last block, once for all packets that have these lengths. */
+function multiplyLengths(packet: usize, lengths: u64, tables: usize, scratch: usize): void {
+  const product = timesH(tables, scratch, lengthsOf(packet));
+  v128.store(scratch, i32x4.splat(i32x4.extract_lane(product, 0)), LENGTHS_TIMES);
+  v128.store(scratch, i32x4.splat(i32x4.extract_lane(product, 1)), LENGTHS_TIMES + 16);
+  v128.store(scratch, i32x4.splat(i32x4.extract_lane(product, 2)), LENGTHS_TIMES + 32);
+  v128.store(scratch, i32x4.splat(i32x4.extract_lane(product, 3)), LENGTHS_TIMES + 48);
+  store<u64>(scratch, lengths, LENGTHS);
+}
+
 /**
  * GHASH of the AAD, payload and lengths of four packets.
  * @param packets array of their addresses
+ * @param tables those of ghash.ts, and the ones above behind them
  * @returns the address of four hashes, 16 bytes each
  */
 export function hashLanes(packets: usize, tables: usize, scratch: usize): usize {
+  const ownTables = tables + GHASH_TABLES_SIZE;
   const a: usize = load<u32>(packets);
   const b: usize = load<u32>(packets, 4);
   const c: usize = load<u32>(packets, 8);
@@ -117,11 +154,11 @@ export function hashLanes(packets: usize, tables: usize, scratch: usize): usize 
   const endB = payloadEnd(b);
   const endC = payloadEnd(c);
   const endD = payloadEnd(d);
-  let y0 = i64x2.splat(0);
-  v128.store(scratch, y0, Y);
-  v128.store(scratch, y0, Y + 16);
-  v128.store(scratch, y0, Y + 32);
-  v128.store(scratch, y0, Y + 48);
+  const lengths = commonLengths(a, b, c, d);
+  if (lengths != UNEQUAL && lengths != load<u64>(scratch, LENGTHS)) multiplyLengths(a, lengths, tables, scratch);
+  /** Blocks at the end that need no work. */
+  const known: u32 = lengths != UNEQUAL ? 1 : 0;
+  memory.fill(scratch + Y, 0, 64);
   let n = max(max(messageBlocks(a), messageBlocks(b)), max(messageBlocks(c), messageBlocks(d)));
   while (n > 0) {
     const powers = ((n - 1) % GHASH_BLOCKS) + 1;
@@ -134,15 +171,34 @@ export function hashLanes(packets: usize, tables: usize, scratch: usize): usize 
         v128.load(endA - at), v128.load(endB - at), v128.load(endC - at), v128.load(endD - at),
       );
     }
-    for (; power > 0; power--, n--) stageAny(scratch, power, power == powers, packets, n);
-    for (let k: usize = 0; k < PRODUCTS; k++) {
-      sumProducts(scratch + k * <usize>STAGE_STRIDE, tables + k * PRODUCT_SIZE, powers, scratch + SUMS + (k << 5));
-    }
+    for (; power > 0 && n > known; power--, n--) stageAny(scratch, power, power == powers, packets, n);
+    sumAll(scratch, ownTables, power, powers);
     reduce(scratch);
+    n -= power;
   }
   const y = scratch + Y;
-  storeTransposed(y, 16, v128.load(y), v128.load(y, 16), v128.load(y, 32), v128.load(y, 48));
+  let w0 = v128.load(y);
+  let w1 = v128.load(y, 16);
+  let w2 = v128.load(y, 32);
+  let w3 = v128.load(y, 48);
+  if (known) {
+    w0 = v128.xor(w0, v128.load(scratch, LENGTHS_TIMES));
+    w1 = v128.xor(w1, v128.load(scratch, LENGTHS_TIMES + 16));
+    w2 = v128.xor(w2, v128.load(scratch, LENGTHS_TIMES + 32));
+    w3 = v128.xor(w3, v128.load(scratch, LENGTHS_TIMES + 48));
+  }
+  storeTransposed(y, 16, w0, w1, w2, w3);
   return y;
+}
+
+/** Σ of the products with powers `from` + 1 to `to` of H, for all k. */
+@inline
+function sumAll(scratch: usize, tables: usize, from: u32, to: u32): void {
+  const words = scratch + (from << 4);
+  const table = tables + from * POWER_SIZE;
+  for (let k: usize = 0; k < PRODUCTS; k++) {
+    sumProducts(words + k * <usize>STAGE_STRIDE, table + k * PRODUCT_SIZE, to - from, scratch + SUMS + (k << 5));
+  }
 }
 
 @inline
@@ -288,10 +344,11 @@ function reduce(scratch: usize): void {
   const p7 = bigEndian(b3);
   // What x^7 shifts out of p7 is at x^128 again: it joins p4 first.
   const top = v128.xor(p4, carries(p7));
-  v128.store(scratch, v128.xor(a0, bigEndian(multiples(top))), Y);
-  v128.store(scratch, v128.xor(a1, bigEndian(v128.xor(multiples(p5), carries(top)))), Y + 16);
-  v128.store(scratch, v128.xor(p2, bigEndian(v128.xor(multiples(p6), carries(p5)))), Y + 32);
-  v128.store(scratch, v128.xor(p3, bigEndian(v128.xor(multiples(p7), carries(p6)))), Y + 48);
+  const y = scratch + Y;
+  v128.store(y, v128.xor(a0, bigEndian(multiples(top))));
+  v128.store(y, v128.xor(a1, bigEndian(v128.xor(multiples(p5), carries(top)))), 16);
+  v128.store(y, v128.xor(p2, bigEndian(v128.xor(multiples(p6), carries(p5)))), 32);
+  v128.store(y, v128.xor(p3, bigEndian(v128.xor(multiples(p7), carries(p6)))), 48);
 }
 
 /** p·(1 + x + x² + x^7), what stays in the word. */
