@@ -165,11 +165,9 @@ export class ConnectionManager {
   }
 
   private initiate(connection: ConnectionConfig, wanted: readonly WantedChild[]): void {
+    // Where something else is to be tried again, that stays so: it joins what is begun now.
+    if (this.cx.operations.initiate(connection, wanted) !== undefined) return;
     const intent = this.intent(connection);
-    this.cx.timers.cancel(intent.retry);
-    intent.retry = undefined;
-    const sa = this.cx.operations.initiate(connection, wanted);
-    if (sa !== undefined) return;
     this.fail(intent, undefined, 'ERR_NO_ADDRESS', 'there is no address to call, or none to call from');
     if (intent.keep.size > 0) this.retryLater(connection);
   }

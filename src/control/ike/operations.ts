@@ -4,7 +4,7 @@ import type { ConnectionConfig } from '../config/model.ts';
 import { EXCHANGE } from '../wire/iana.ts';
 import { peerAddress } from './choose.ts';
 import type { Context, Operations } from './context.ts';
-import { enqueue } from './exchange.ts';
+import { enqueue, pump } from './exchange.ts';
 import { because, destroy } from './lifecycle.ts';
 import { IkeSa } from './sa.ts';
 import { isInstalled, isLive, isUsable } from './states.ts';
@@ -75,8 +75,10 @@ export function operations(cx: Context): Operations {
       }
       sa.state = 'DELETING';
       sa.deletion = { cause, reason };
-      for (const task of sa.queue.splice(0)) task.abandon?.(cx, sa, reason);
-      enqueue(cx, sa, new DeleteIke(cause, reason));
+      // A rekeying that is under way may still give it an heir, where all that is wrong with it is its age.
+      if (cause !== 'expired') for (const task of sa.queue.splice(0)) task.abandon?.(cx, sa, reason);
+      sa.queue.unshift(new DeleteIke(cause, reason));
+      pump(cx, sa);
     },
 
     checkLiveness(sa) {

@@ -198,7 +198,7 @@ function seenMapping(payloads: readonly Payload[]): string | undefined {
 /** The answer to `natProbe`: another address than last time, or the first one heard of, and the peer has to be told. */
 export function noteNatProbe(cx: Context, sa: IkeSa, payloads: readonly Payload[]): void {
   const mapping = seenMapping(payloads);
-  if (mapping === undefined || mapping === sa.natMapping || !sa.initiator || !sa.peer.mobike) return;
+  if (mapping === undefined || mapping === sa.natMapping || !sa.originator || !sa.peer.mobike) return;
   sa.natMapping = mapping;
   enqueue(cx, sa, new UpdateAddresses());
 }
