@@ -4,6 +4,9 @@ import { homeAddress, isInside, NAT_ADDRESS } from './addresses.ts';
 import { Random } from './random.ts';
 import type { Fate, FaultRates, Schedule } from './schedule.ts';
 
+/** So late, in milliseconds, may a datagram be. */
+export const LATEST = 8_000;
+
 /** Endpoint-independent mapping and filtering: inside ports have outside ports until it forgets them. */
 class Nat {
   private readonly outside = new Map<number, number>();
@@ -132,7 +135,7 @@ export class Network {
   private draw({ loss, duplicate, corrupt, late }: FaultRates, length: number): Fate | undefined {
     const { random } = this;
     const roll = random.below(1000);
-    const after = random.chance(0.1) ? random.between(1000, 8000) : random.between(1, 400);
+    const after = random.chance(0.1) ? random.between(1000, LATEST) : random.between(1, 400);
     if (roll < loss) return { kind: 'lose' };
     if (roll < loss + duplicate) return { kind: 'duplicate', after };
     if (roll < loss + duplicate + corrupt) return { kind: 'corrupt', at: random.below(length * 8) };

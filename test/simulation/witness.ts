@@ -4,6 +4,7 @@ import type { EffectOf, Verdict } from './data-plane.ts';
 import type { Gateway } from './gateway.ts';
 import { Guard } from './guard.ts';
 import { MessageWatch } from './messages.ts';
+import { LATEST } from './network.ts';
 import { isPeaceful } from './peace.ts';
 import { connectionName, GIVES_UP_AFTER, type Link } from './schedule.ts';
 import { Violation } from './violation.ts';
@@ -167,7 +168,8 @@ export class Witness {
     state.since ??= sent;
     const link = this.linkOf(flow.child)!;
     const { dpdDelay } = link.sides[link.left === flow.from ? 0 : 1];
-    const allowed = dpdDelay * 1000 + 2 * GIVES_UP_AFTER + SLACK;
+    // The last sign of life may come as late as anything.
+    const allowed = dpdDelay * 1000 + 2 * GIVES_UP_AFTER + LATEST + SLACK;
     if (this.world.now - state.since <= allowed) return;
     const seconds = Math.round((this.world.now - state.since) / 1000);
     throw new Violation('nothing is black-holed for longer than liveness takes', `${what} for ${seconds} s: ${why}`);
