@@ -47,6 +47,25 @@ describe('a child that is to come back', () => {
   });
 });
 
+describe('a child that is to stay up', () => {
+  test('is brought up, too, where another one is asked for while it waits to be tried again', () => {
+    const more = (own: number) => ({
+      more: { local_ts: [`172.16.${own}.0/24`], remote_ts: [`172.16.${3 - own}.0/24`] },
+    });
+    const sides = { leftChild: { start_action: 'start' as const }, leftChildren: more(1), rightChildren: more(2) };
+    const { network, left, right } = pair(sides);
+    network.addresses.delete(RIGHT);
+    network.feed(left, { type: 'start' });
+    network.pass(167_000);
+    expect(left.core.status(network.now)).toEqual([]);
+    network.addresses.set(RIGHT, right);
+    network.command(left, 'initiate', 'more');
+    network.pass(10_000);
+    const names = left.core.status(network.now).map(({ children }) => children.map(({ name }) => name).sort());
+    expect(names).toEqual([['more', 'net']]);
+  });
+});
+
 describe('a gateway without any address', () => {
   test('traps what is to be trapped all the same, and calls as soon as it has one', () => {
     let address: string | undefined;

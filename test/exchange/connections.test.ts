@@ -137,6 +137,19 @@ describe('the peer starts afresh', () => {
   });
 });
 
+describe('INITIAL_CONTACT', () => {
+  test('counts where unique is keep, too: what would be kept is lost', () => {
+    const { network, right } = established({ right: { unique: 'keep' } });
+    const before = right.core.status(network.now)[0]!.id;
+    const second = restarted(network, leftConfig(undefined));
+    network.command(second, 'initiate', 'right');
+    network.settle();
+    expect(right.core.status(network.now).map(({ id, state }) => [id === before, state])).toEqual([
+      [false, 'ESTABLISHED'],
+    ]);
+  });
+});
+
 const leftConfig = (unique: 'never' | undefined) => ({
   connections: {
     right: {

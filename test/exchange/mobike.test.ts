@@ -84,6 +84,19 @@ describe('MOBIKE (RFC 4555)', () => {
     }
   });
 
+  test('a NAT whose mapping changed is noticed also where the peer has rekeyed the IKE SA since', () => {
+    const made = pair({ left: { mobike: true, dpd_delay: 10 }, right: { mobike: true, remote_addrs: [] } });
+    const { network, left, right } = made;
+    const outside = nat(network, left);
+    network.command(left, 'initiate', 'right');
+    network.settle();
+    network.command(right, 'rekey', 'left');
+    network.pass(25_000);
+    outside.shift = 30_000;
+    network.pass(25_000);
+    expect(right.installed('out')[0]!.remote.port).toBe(34_500);
+  });
+
   test('an address that stays is left alone', () => {
     const { network, left } = established();
     const before = network.sent.length;
