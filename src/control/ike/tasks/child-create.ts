@@ -47,6 +47,10 @@ class ChildCreate extends ChildExchange {
     return !sa.unwanted.delete(this.subject);
   }
 
+  protected override notNeeded(sa: IkeSa): void {
+    sa.creating.delete(this.subject);
+  }
+
   protected override tooLate(sa: IkeSa): string | undefined {
     return sa.unwanted.has(this.subject) ? 'it was taken down before it was up' : super.tooLate(sa);
   }

@@ -65,6 +65,8 @@ export abstract class ChildExchange implements Task {
 
   /** @returns whether there is still something to do */
   protected abstract isWanted(sa: IkeSa): boolean;
+  /** It is not begun at all. */
+  protected notNeeded(_sa: IkeSa): void {}
   /** The answer is here: @returns why it comes too late, if it does */
   protected tooLate(sa: IkeSa): string | undefined {
     return sa.state === 'DELETING' ? 'the IKE SA is being deleted' : undefined;
@@ -80,7 +82,7 @@ export abstract class ChildExchange implements Task {
   build(cx: Context, sa: IkeSa): Payload[] | undefined {
     if (this.exchange === EXCHANGE.IKE_FOLLOWUP_KE) return this.keys.followup(cx);
     if (!isUsable(sa.state) || !this.isWanted(sa)) {
-      sa.creating.delete(this.config.name);
+      this.notNeeded(sa);
       return undefined;
     }
     sa.creating.add(this.config.name);

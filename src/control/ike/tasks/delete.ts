@@ -87,7 +87,11 @@ export class DeleteChild implements Task {
   }
 
   process(cx: Context): Progress {
-    for (const child of this.targets) removeChild(cx, child, this.cause, this.reason);
+    for (const child of this.targets) {
+      // Its time was up while it was being rekeyed: what the peer sent before it heard of that is still welcome.
+      const isSuperseded = this.cause === 'expired' && child.replacedBy !== undefined;
+      removeChild(cx, child, isSuperseded ? 'replaced' : this.cause, this.reason);
+    }
     return 'done';
   }
 }
