@@ -43,7 +43,8 @@ const TIME_SHORT_EVERY = 1024;
 const SHORT_NS = 2000;
 /**
  * After so many timed batches the slower one has another try: four batches, so that the last find
- * code and data in the caches. One that takes more than twice as long is asked more rarely.
+ * code and data in the caches. One that takes more than twice as long is asked more and more rarely:
+ * it may only not have been compiled yet.
  */
 const REVISIT_EVERY = 8;
 const REVISIT_SLOW_EVERY = 128;
@@ -67,7 +68,9 @@ class Cells {
     const faster = this.#times[cell * 2]! <= this.#times[cell * 2 + 1]! ? WASM : OPENSSL;
     const slower = 1 - faster;
     const time = this.#times[cell * 2 + faster]!;
-    const every = this.#times[cell * 2 + slower]! > 2 * time ? REVISIT_SLOW_EVERY : REVISIT_EVERY;
+    const slow = this.#times[cell * 2 + slower]! > 2 * time;
+    // The next power of two above `timed`, while that is small.
+    const every = slow ? Math.min(2 << (31 - Math.clz32(timed)), REVISIT_SLOW_EVERY) : REVISIT_EVERY;
     if (timed % every >= every - REVISIT_BATCHES) return slower;
     const left = time * count < SHORT_NS ? TIME_SHORT_EVERY : TIME_EVERY;
     this.left[cell] = faster === WASM ? left : -left;
@@ -99,6 +102,7 @@ export class HybridBackend implements CryptoBackend {
   readonly #suites = new Map<number, number>();
   /** The KEY asked for last, mostly the one asked for next, and where its suite's cells begin. */
   #lastKey = 0;
+  #lastSerial = 0;
   #lastCells = 0;
 
   constructor({ memory }: KernelMemory, wasm: CryptoBackend, openssl: CryptoBackend) {
@@ -146,8 +150,6 @@ export class HybridBackend implements CryptoBackend {
   }
 
   forget(key: number): void {
-    // The block may be given to an SA with another suite.
-    if (key === this.#lastKey) this.#lastKey = 0;
     this.#wasm.forget(key);
     this.#openssl.forget(key);
   }
@@ -161,7 +163,8 @@ export class HybridBackend implements CryptoBackend {
   #cell(direction: number, descriptors: number, count: number): number {
     const words = this.#words;
     const key = words[(descriptors + L.PACKET_KEY) >>> 2]!;
-    if (key !== this.#lastKey) this.#recall(key);
+    const serial = words[(key + L.KEY_SERIAL) >>> 2]!;
+    if (key !== this.#lastKey || serial !== this.#lastSerial) this.#recall(key, serial);
     let mean = words[(descriptors + L.PACKET_LENGTH) >>> 2]!;
     let size = 0;
     if (count > 1) {
@@ -176,7 +179,7 @@ export class HybridBackend implements CryptoBackend {
     return this.#lastCells | (direction << 6) | (size << 3) | LENGTH_CLASS[Math.min(mean >>> 5, 64)]!;
   }
 
-  #recall(key: number): void {
+  #recall(key: number, serial: number): void {
     const words = this.#words;
     const id =
       (words[(key + L.KEY_ENCR) >>> 2]! << 16) |
@@ -189,6 +192,7 @@ export class HybridBackend implements CryptoBackend {
       this.#suites.set(id, cells);
     }
     this.#lastKey = key;
+    this.#lastSerial = serial;
     this.#lastCells = cells;
   }
 }
