@@ -12,10 +12,10 @@ import type { ChildConfig, ClosingAction, ConnectionConfig } from '../config/mod
 import { followsAddress, isSiteToSite, peerAddress } from './choose.ts';
 import type { Context } from './context.ts';
 import type { Cause } from './failure.ts';
+import { awaitedOf, fail, type Intent, newIntent, settle } from './intent.ts';
 import { because, destroy } from './lifecycle.ts';
 import { type IkeSa, newest, type WantedChild } from './sa.ts';
 import { isLive, isUsable } from './states.ts';
-import type { Timer } from './timers.ts';
 
 /** A connection that is to stay up is tried again after so long, doubling up to the longest. */
 const FIRST_RETRY = 2_000;
@@ -23,26 +23,6 @@ const LONGEST_RETRY = 120_000;
 const REAUTH_RETRY = 60_000;
 /** In place of our own address where none is needed. */
 const ANY_ADDRESS = '0.0.0.0';
-
-/** A user's command that waits for children, or for the IKE SA alone. */
-interface Waiting {
-  readonly request: number;
-  readonly children: Set<string>;
-}
-
-/** What is known of a connection beside its SAs. */
-interface Intent {
-  /** Tries in a row that failed. */
-  tries: number;
-  retry: Timer | undefined;
-  /** Children to bring up again whatever happens, until the user takes them down. */
-  readonly keep: Set<string>;
-  /** Of those, what has a trap only so that nothing leaves in the clear while it is not up. */
-  readonly held: Set<string>;
-  /** Children that the user took down, until they are up again. */
-  readonly released: Set<string>;
-  readonly waiting: Waiting[];
-}
 
 export class ConnectionManager {
   private readonly cx: Context;
@@ -72,7 +52,7 @@ export class ConnectionManager {
     this.stopping = true;
     for (const intent of this.intents.values()) {
       this.cx.timers.cancel(intent.retry);
-      this.fail(intent, undefined, 'ERR_STOPPED', 'the gateway stops');
+      fail(this.cx, intent, undefined, 'ERR_STOPPED', 'the gateway stops');
     }
   }
 
@@ -94,7 +74,7 @@ export class ConnectionManager {
   forget(connection: ConnectionConfig): void {
     const intent = this.intents.get(connection.name);
     this.cx.timers.cancel(intent?.retry);
-    this.fail(intent, undefined, 'ERR_RELOAD', 'the connection was changed or removed');
+    fail(this.cx, intent, undefined, 'ERR_RELOAD', 'the connection was changed or removed');
     this.intents.delete(connection.name);
     for (const child of connection.children) {
       this.cx.policies.untrap(connection, child);
@@ -128,7 +108,7 @@ export class ConnectionManager {
     for (const child of children) {
       intent.keep.delete(child.name);
       intent.released.add(child.name);
-      this.fail(intent, child.name, 'ERR_CANCELLED', `child "${child.name}" was taken down meanwhile`);
+      fail(this.cx, intent, child.name, 'ERR_CANCELLED', `child "${child.name}" was taken down meanwhile`);
       this.cx.policies.unblock(connection, child);
       this.cx.policies.unhold(connection, child);
       if (intent.held.delete(child.name)) this.cx.policies.untrap(connection, child);
@@ -168,7 +148,7 @@ export class ConnectionManager {
     // Where something else is to be tried again, that stays so: it joins what is begun now.
     if (this.cx.operations.initiate(connection, wanted) !== undefined) return;
     const intent = this.intent(connection);
-    this.fail(intent, undefined, 'ERR_NO_ADDRESS', 'there is no address to call, or none to call from');
+    fail(this.cx, intent, undefined, 'ERR_NO_ADDRESS', 'there is no address to call, or none to call from');
     if (intent.keep.size > 0) this.retryLater(connection);
   }
 
@@ -245,7 +225,7 @@ export class ConnectionManager {
         this.cx.operations.createChild(sa, wanted);
       }
     }
-    this.settle(intent);
+    settle(this.cx, intent);
     this.finishReauthentication(sa);
   }
 
@@ -268,7 +248,7 @@ export class ConnectionManager {
         sa.connection,
         sa.connection.children.filter(({ name }) => awaited.has(name)),
       );
-      this.settle(intent);
+      settle(this.cx, intent);
       return;
     }
     const { keyingtries } = sa.connection;
@@ -278,7 +258,7 @@ export class ConnectionManager {
     const again = cause === 'moved' || (cause === 'dead' && mayTry);
     // Whoever waits is answered now, not after all the tries there may be: `keyingtries` says how long it is tried.
     if (cause !== 'moved')
-      this.fail(intent, undefined, why.code, again ? `${why.message}; it is tried again meanwhile` : why.message);
+      fail(this.cx, intent, undefined, why.code, again ? `${why.message}; it is tried again meanwhile` : why.message);
     if (again) {
       // What was asked for while it was tried is wanted, too.
       const wanted = new Map([...sa.wanted, ...sa.wantedAtFirst].map((each) => [each.config.name, each]));
@@ -293,7 +273,7 @@ export class ConnectionManager {
     const awaited = awaitedOf(intent);
     for (const child of connection.children) {
       if (!awaited.has(child.name) || this.installed(connection, child) || this.isPending(connection, child)) continue;
-      this.fail(intent, child.name, why.code, why.message);
+      fail(this.cx, intent, child.name, why.code, why.message);
       if (intent.keep.has(child.name) && intent.retry === undefined) this.retryLater(connection);
     }
   }
@@ -304,13 +284,13 @@ export class ConnectionManager {
     this.hold(sa.connection, child.config);
     this.cx.policies.unblock(sa.connection, child.config);
     for (const waiting of intent.waiting) waiting.children.delete(child.config.name);
-    this.settle(intent);
+    settle(this.cx, intent);
     this.finishReauthentication(sa);
   }
 
   childFailed(sa: IkeSa, child: string, why: EspalierError): void {
     const intent = this.intent(sa.connection);
-    this.fail(intent, child, why.code, why.message);
+    fail(this.cx, intent, child, why.code, why.message);
     if (intent.keep.has(child)) this.retryLater(sa.connection);
     this.finishReauthentication(sa);
   }
@@ -385,37 +365,8 @@ export class ConnectionManager {
   private intent(connection: ConnectionConfig): Intent {
     const known = this.intents.get(connection.name);
     if (known !== undefined) return known;
-    const fresh: Intent = {
-      tries: 0,
-      retry: undefined,
-      keep: new Set(),
-      held: new Set(),
-      released: new Set(),
-      waiting: [],
-    };
+    const fresh = newIntent();
     this.intents.set(connection.name, fresh);
     return fresh;
   }
-
-  /** Tells those whose wait is over. */
-  private settle(intent: Intent): void {
-    const done = intent.waiting.filter(({ children }) => children.size === 0);
-    for (const waiting of done) {
-      intent.waiting.splice(intent.waiting.indexOf(waiting), 1);
-      this.cx.push({ type: 'completed', request: waiting.request });
-    }
-  }
-
-  /** @param child whose failure it is; undefined for the whole connection's */
-  private fail(intent: Intent | undefined, child: string | undefined, code: string, message: string): void {
-    const failed = (intent?.waiting ?? []).filter(({ children }) => child === undefined || children.has(child));
-    for (const waiting of failed) {
-      intent!.waiting.splice(intent!.waiting.indexOf(waiting), 1);
-      this.cx.push({ type: 'completed', request: waiting.request, error: { code, message } });
-    }
-  }
 }
-
-/** Names of children that are to be up, or that somebody waits for. */
-const awaitedOf = ({ keep, waiting }: Intent): Set<string> =>
-  new Set([...keep, ...waiting.flatMap(({ children }) => [...children])]);

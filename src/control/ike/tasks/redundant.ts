@@ -2,9 +2,11 @@
  * Of two children that both sides made at once one goes, by whoever made it (RFC 7296 §2.8.1). Where that is
  * us, the winner is the peer's, and the peer may still be waiting for the answer that makes it: until it has
  * been seen to use it, ours is all that it has.
+ *
+ *   HDR, SK {D(ESP | AH)} -->
+ *                         <-- HDR, SK {D(ESP | AH)}
  */
-import type { ChildSa } from '../../child/child-sa.ts';
-import { heirOf } from '../../child/child-sa.ts';
+import { type ChildSa, heirOf } from '../../child/child-sa.ts';
 import { CONFIRM_INTERVAL, isConfirmed } from '../../child/lifetime.ts';
 import type { Context } from '../context.ts';
 import { enqueue } from '../exchange.ts';

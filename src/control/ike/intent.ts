@@ -1,0 +1,58 @@
+/** What is wanted of a connection, beside what there is of it: children to keep up, and users who wait. */
+import type { Context } from './context.ts';
+import type { Timer } from './timers.ts';
+
+/** A user's command that waits for children, or for the IKE SA alone. */
+interface Waiting {
+  readonly request: number;
+  readonly children: Set<string>;
+}
+
+export interface Intent {
+  /** Tries in a row that failed. */
+  tries: number;
+  retry: Timer | undefined;
+  /** Children to bring up again whatever happens, until the user takes them down. */
+  readonly keep: Set<string>;
+  /** Of those, what has a trap only so that nothing leaves in the clear while it is not up. */
+  readonly held: Set<string>;
+  /** Children that the user took down, until they are up again. */
+  readonly released: Set<string>;
+  readonly waiting: Waiting[];
+}
+
+export const newIntent = (): Intent => ({
+  tries: 0,
+  retry: undefined,
+  keep: new Set(),
+  held: new Set(),
+  released: new Set(),
+  waiting: [],
+});
+
+/** Names of children that are to be up, or that somebody waits for. */
+export const awaitedOf = ({ keep, waiting }: Intent): Set<string> =>
+  new Set([...keep, ...waiting.flatMap(({ children }) => [...children])]);
+
+/** Tells those whose wait is over. */
+export function settle(cx: Context, { waiting }: Intent): void {
+  for (const done of waiting.filter(({ children }) => children.size === 0)) {
+    waiting.splice(waiting.indexOf(done), 1);
+    cx.push({ type: 'completed', request: done.request });
+  }
+}
+
+/** @param child whose failure it is; undefined for the whole connection's */
+export function fail(
+  cx: Context,
+  intent: Intent | undefined,
+  child: string | undefined,
+  code: string,
+  message: string,
+): void {
+  const waiting = intent?.waiting ?? [];
+  for (const failed of waiting.filter(({ children }) => child === undefined || children.has(child))) {
+    waiting.splice(waiting.indexOf(failed), 1);
+    cx.push({ type: 'completed', request: failed.request, error: { code, message } });
+  }
+}
