@@ -78,12 +78,12 @@ function assemble(listing: string): Uint8Array {
 
 function load(bytes: Uint8Array): Run | null {
   const libc = koffi.load(null);
-  const mmap = libc.func('uintptr_t mmap(uintptr_t, size_t, int, int, int, long)');
+  const mmap = libc.func('intptr_t mmap(uintptr_t, size_t, int, int, int, long)');
   const mprotect = libc.func('int mprotect(uintptr_t, size_t, int)');
   const munmap = libc.func('int munmap(uintptr_t, size_t)');
   const page: Address = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
-  // MAP_FAILED is -1, and no page begins at an odd address.
-  if (page % PAGE !== 0) return null;
+  // MAP_FAILED is -1.
+  if (page === -1) return null;
   new Uint8Array(koffi.view(page, PAGE)).set(bytes);
   if (mprotect(page, PAGE, PROT_READ | PROT_EXEC) !== 0) {
     munmap(page, PAGE);
