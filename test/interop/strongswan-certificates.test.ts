@@ -13,7 +13,7 @@ import {
 } from '../../src/control/auth/pki.ts';
 import { type Changes, ours, Pair, swanctlConf, theirConnection, until } from './strongswan-pair.ts';
 
-const KINDS: readonly KeyKind[] = ['rsa2048', 'rsa3072', 'ecp256', 'ecp384', 'ecp521', 'ed25519'];
+const KINDS: readonly KeyKind[] = ['rsa2048', 'rsa3072', 'ecp256', 'ecp384', 'ecp521', 'ed25519', 'ed448'];
 
 /** Bytes of an IP datagram, the least that IPv4 lets one rely on. */
 const SMALL_FRAGMENT = 576;
