@@ -65,3 +65,9 @@ describe('the documents', () => {
     },
   );
 });
+
+it.each(
+  Array.from(text('docs/ike-tests.md').matchAll(/^\| ([^|]+) \| `([^`]+)` \| ([^|]+) \|$/gm), ([, ...row]) => row),
+)('docs/ike-tests.md: %s', (_what, file, words) => {
+  expect(text(file!)).toContain(words);
+});
