@@ -53,6 +53,11 @@ export class Arena {
     this.#floats[this.#now] = Date.now();
   }
 
+  /** When the kernel was last told what time it is; 0 for never. */
+  get stamped(): number {
+    return this.#floats[this.#now]!;
+  }
+
   /** @param reason a number of assembly/drops.ts */
   drop(reason: number): void {
     const low = (this.address + ARENA_DROPS + reason * 8) >>> 2;

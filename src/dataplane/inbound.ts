@@ -29,7 +29,6 @@ import {
 } from '../../assembly/layout/arena.ts';
 import type { Arena } from './arena.ts';
 import type { Device } from './device.ts';
-import type { Receiver } from './io/raw.ts';
 import { MSG_DONTWAIT, recvmmsg } from './io/syscalls.ts';
 import type { KernelExports } from './kernel.ts';
 import { addressText } from './selector.ts';
@@ -64,8 +63,12 @@ export class Inbound {
     this.#arena = options.arena;
   }
 
-  /** Works on one batch of a socket. @returns whether there may be more at once */
-  run({ fd, source }: Receiver): boolean {
+  /**
+   * Works on one batch of a socket.
+   * @param source one of SOURCE_*
+   * @returns whether there may be more at once
+   */
+  run(fd: number, source: number): boolean {
     const { kernel, backend, device } = this.#options;
     const arena = this.#arena;
     kernel.inboundArm(arena.address);

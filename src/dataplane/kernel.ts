@@ -23,12 +23,20 @@ const RELAXED_PROBE = Uint8Array.from([
 const PAGE = 65536;
 
 /**
+ * V8 compiles a function of WebAssembly well only after it has executed so many bytes of it, roughly. It
+ * comes with 1.8 to 13 million, so that what is done once for a packet would run slowly for minutes.
+ */
+const TIERING_BUDGET = 20_000;
+
+const nodeMajor = Number.parseInt(process.versions.node, 10);
+
+/**
  * Is relaxed SIMD to be had? Node 20 hides it behind a V8 flag, which is set here before the first
  * module compiles; later versions have it unconditionally and no longer know the flag.
  */
 function relaxedSimd(): boolean {
   if (WebAssembly.validate(RELAXED_PROBE)) return true;
-  if (!process.versions.node.startsWith('20.')) return false;
+  if (nodeMajor > 20) return false;
   setFlagsFromString('--experimental-wasm-relaxed-simd');
   return WebAssembly.validate(RELAXED_PROBE);
 }
@@ -52,6 +60,8 @@ export interface CompiledKernel {
 }
 
 export async function compileKernel(build: KernelBuild = chooseBuild()): Promise<CompiledKernel> {
+  // A version that does not know the flag would print an error.
+  if (nodeMajor <= 26) setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
   const file = packagePath('build', build === 'relaxed' ? 'kernel-relaxed.wasm' : 'kernel.wasm');
   return { module: await WebAssembly.compile(readFileSync(file)), build };
 }
@@ -124,5 +134,6 @@ export interface KernelExports {
 
 export function instantiateKernel(module: WebAssembly.Module, { memory }: KernelMemory): KernelExports {
   const instance = new WebAssembly.Instance(module, { env: { memory } });
-  return instance.exports as unknown as KernelExports;
+  // Every exports object has a shape of its own, which V8 optimises code for; copies are alike.
+  return { ...(instance.exports as unknown as KernelExports) };
 }

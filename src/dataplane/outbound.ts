@@ -57,6 +57,7 @@ export interface OutboundOptions {
 export class Outbound {
   readonly #options: OutboundOptions;
   readonly #arena: Arena;
+  readonly #lanes: Int32Array;
   /** Frames in the slots that are being worked on; 0 while the trap queue is. */
   #frames = 0;
   /** Where sending stopped. */
@@ -71,6 +72,7 @@ export class Outbound {
   constructor(options: OutboundOptions) {
     this.#options = options;
     this.#arena = options.arena;
+    this.#lanes = Int32Array.from(options.lanes);
   }
 
   /** A socket is full: nothing is read until it takes more. */
@@ -166,7 +168,7 @@ export class Outbound {
 
   #sendLane(count: number): boolean {
     const lane = this.#lane;
-    const fd = this.#options.lanes[lane]!;
+    const fd = this.#lanes[lane]!;
     this.#setFragmentation(lane, fd);
     const messages = this.#arena.absolute + OUT_MESSAGES + lane * LANE_STRIDE;
     while (this.#sent < count) {

@@ -4,7 +4,6 @@ import type { WorkerDescriptors } from './descriptors.ts';
 import { Device } from './device.ts';
 import { Inbound } from './inbound.ts';
 import { Poller, type PollerWatch } from './io/poller.ts';
-import type { Receiver } from './io/raw.ts';
 import type { KernelExports } from './kernel.ts';
 import { Outbound } from './outbound.ts';
 import type { PostedDatagram } from './worker.ts';
@@ -52,7 +51,7 @@ export class PacketLoop {
     });
     this.#inbound = new Inbound({ arena, kernel, backend, device, postIke: options.postIke });
     this.#device = this.#poller.watch(device.fd, () => this.#runOutbound());
-    this.#watches = receivers.map((receiver) => this.#poller.watch(receiver.fd, () => this.#runInbound(receiver)));
+    this.#watches = receivers.map(({ fd, source }) => this.#poller.watch(fd, () => this.#runInbound(fd, source)));
   }
 
   /** One more descriptor that ends a wait. */
@@ -90,8 +89,8 @@ export class PacketLoop {
     this.#afterOutbound();
   }
 
-  #runInbound(receiver: Receiver): void {
-    for (let batch = 0; batch < TURN && this.#inbound.run(receiver); batch++);
+  #runInbound(fd: number, source: number): void {
+    for (let batch = 0; batch < TURN && this.#inbound.run(fd, source); batch++);
     this.#postEvents();
   }
 

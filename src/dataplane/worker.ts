@@ -93,7 +93,7 @@ function reportedError(error: unknown): ReportedError {
 
 class Worker {
   static async start(task: WorkerTask): Promise<Worker> {
-    warmUp(task.module);
+    await warmUp(task.module);
     const memory = viewMemory(task.memory);
     const kernel = instantiateKernel(task.module, memory);
     const arena = new Arena(memory, task.arena);
@@ -108,6 +108,7 @@ class Worker {
   }
 
   readonly #task: WorkerTask;
+  readonly #arena: Arena;
   readonly #backends: WorkerBackends;
   readonly #loop: PacketLoop;
   readonly #countersTimer: NodeJS.Timeout;
@@ -123,6 +124,7 @@ class Worker {
     backends: WorkerBackends,
   ) {
     this.#task = task;
+    this.#arena = arena;
     this.#backends = backends;
     const missing = (sentence: string) => this.#report({ type: 'missing', sentence });
     this.#loop = new PacketLoop({
@@ -144,13 +146,13 @@ class Worker {
 
   /** Works until the engine says stop. */
   async run(): Promise<void> {
-    let turned = performance.now();
+    let turned = Date.now();
     while (!this.#stopped) {
       const busy = this.#loop.step(this.#changing ? 1 : PATIENCE);
-      const now = performance.now();
-      if (busy && !this.#changing && now - turned < LOOP_INTERVAL) continue;
-      turned = now;
+      // The clock has been read for the packets already.
+      if (busy && !this.#changing && Math.abs(this.#arena.stamped - turned) < LOOP_INTERVAL) continue;
       await turn();
+      turned = Date.now();
     }
     this.#close();
   }
