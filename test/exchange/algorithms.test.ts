@@ -121,6 +121,25 @@ describe('additional key exchanges (RFC 9370)', () => {
     expect(right.core.status(network.now).length).toBe(1);
   });
 
+  test('are not gone on with for a child of an IKE SA that is being deleted', () => {
+    const sides = both('aes256gcm16-prfsha384-x25519', 'aes256gcm16-x25519-ke1_mlkem512');
+    const { network, left, right } = established(sides);
+    const reserved = right.reserved.size;
+    network.tamper = (datagram, from) => {
+      if (from === left && left.trace.at(-1)?.startsWith('sent IKE_FOLLOWUP_KE')) {
+        network.tamper = (later) => later;
+        network.command(right, 'terminate', 'left');
+      }
+      return datagram;
+    };
+    network.command(left, 'rekey', 'net');
+    network.pass(1_000);
+    expect(right.log).toContainEqual(expect.stringContaining('this IKE SA is on its way out'));
+    expect(right.events.filter(({ type }) => type === 'child-rekeyed')).toEqual([]);
+    network.pass(60_000);
+    expect([right.sas.size, right.policies.size, right.reserved.size]).toEqual([0, 0, reserved]);
+  });
+
   test('of both sides at once end with one child and one IKE SA', () => {
     for (let round = 0; round < 6; round++) {
       const sides = both('aes256gcm16-prfsha384-x25519-ke1_mlkem512', 'aes256gcm16-x25519-ke1_mlkem512');

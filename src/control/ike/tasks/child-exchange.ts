@@ -237,6 +237,12 @@ export function respondWithChild(
         abandon();
         throw new Failure('ERR_STATE_NOT_FOUND', 'what was to be rekeyed is gone', NOTIFY.STATE_NOT_FOUND);
       }
+      // No child is made any more that would go at once (RFC 7296 §2.25.2): with it would go the policies
+      // that a connection changed meanwhile has under the same name.
+      if (sa.state === 'DELETING') {
+        abandon();
+        throw new Failure('ERR_TEMPORARY', 'this IKE SA is on its way out', NOTIFY.TEMPORARY_FAILURE);
+      }
       install(secrets);
       return () => undefined;
     },
