@@ -10,6 +10,7 @@ import { Workbench } from '../../src/dataplane/backends/workbench.ts';
 import { chooseBuild, type KernelBuild } from '../../src/dataplane/kernel.ts';
 import { EspalierError } from '../../src/errors.ts';
 import { describeMachine, describeNode, type Machine, type NodeVersions } from '../machine.ts';
+import { type Spread, spread } from '../medians.ts';
 import { opensslSpeed } from './openssl-speed.ts';
 import { sodiumCiphers } from './sodium.ts';
 import { layOutBatches, timeBatches } from './timing.ts';
@@ -28,13 +29,6 @@ export interface Plan {
   readonly imix: boolean;
 }
 
-/** Megabytes (10^6) of payload a second. */
-export interface Spread {
-  readonly min: number;
-  readonly median: number;
-  readonly max: number;
-}
-
 export interface Result {
   /** `aead`: packets of one length. `imix`: mixed ones, `bytes` is their mean. */
   readonly suite: 'aead' | 'imix';
@@ -43,6 +37,7 @@ export interface Result {
   readonly direction: Direction;
   readonly bytes: number;
   readonly batch: number;
+  /** Megabytes (10^6) of payload a second. */
   readonly mbps: Spread;
 }
 
@@ -182,14 +177,4 @@ function measureCell(
     batch: cell.lengths.length,
     mbps: spread(rates[i]!),
   }));
-}
-
-function spread(values: readonly number[]): Spread {
-  const sorted = [...values].sort((a, b) => a - b);
-  const rounded = (value: number) => Math.round(value * 10) / 10;
-  return {
-    min: rounded(sorted[0]!),
-    median: rounded(sorted[sorted.length >> 1]!),
-    max: rounded(sorted[sorted.length - 1]!),
-  };
 }

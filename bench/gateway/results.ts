@@ -1,12 +1,7 @@
 /** Samples to rows: the results of `bench gateway` as JSON and as a table. */
+import { type Spread, spread } from '../medians.ts';
 import { type Contender, sum } from './contender.ts';
 import type { Measurement } from './measure.ts';
-
-export interface Spread {
-  readonly min: number;
-  readonly median: number;
-  readonly max: number;
-}
 
 /** One row of the results' JSON; `mbps` are megabits a second here, the custom of gateways. */
 export interface GatewayResult {
@@ -34,12 +29,6 @@ export interface Ratio {
   readonly rival: string;
   readonly test: string;
   readonly ratio: Spread;
-}
-
-export function spread(values: readonly number[], digits = 1): Spread {
-  const sorted = values.toSorted((a, b) => a - b);
-  const round = (value: number) => Math.round(value * 10 ** digits) / 10 ** digits;
-  return { min: round(sorted[0]!), median: round(sorted[sorted.length >> 1]!), max: round(sorted.at(-1)!) };
 }
 
 export function makeResult(

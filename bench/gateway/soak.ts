@@ -11,6 +11,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_MARK } from '../../src/dataplane/routes.ts';
 import { ADDRESSES, Bed, command, type Place, uniqueName } from '../../src/demo/bed.ts';
 import { describeMachine, describeNode, type Machine, type NodeVersions } from '../machine.ts';
+import { spreadOf } from '../medians.ts';
 import { cpuSeconds } from './contender.ts';
 import { type EspalierPair, espalier } from './espalier.ts';
 import { IPERF_PORTS, startServers } from './measure.ts';
@@ -104,8 +105,7 @@ async function watch(pids: readonly number[], { minutes, interval }: Options, sa
 }
 
 function summarise(values: readonly number[]): SoakResult['resident'][number] {
-  const sorted = values.toSorted((a, b) => a - b);
-  const [min, median, max] = [sorted[0]!, sorted[sorted.length >> 1]!, sorted.at(-1)!];
+  const { min, median, max } = spreadOf(values);
   return { min, median, max, spread: round(((max - min) / median) * 100) };
 }
 

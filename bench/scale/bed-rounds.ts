@@ -1,6 +1,6 @@
 /** `bench scale` in the bed: turns of one SA and of ten thousand, their medians, and what they must reach. */
+import { type Spread, spreadOf } from '../medians.ts';
 import { type BedFigures, measureBed, PATTERNS, type Pattern, PEERS } from './bed.ts';
-import type { Spread } from './index.ts';
 
 /** The same traffic over one SA with one policy, and over one of each for every address. */
 const COUNTS = [1, PEERS] as const;
@@ -39,10 +39,7 @@ export async function measureBeds({ backend, seconds, rounds }: BedOptions): Pro
 }
 
 function summarise(of: Pick<BedResult, 'backend' | 'count' | 'pattern'>, figures: readonly BedFigures[]): BedResult {
-  const spread = (figure: keyof BedFigures): Spread => {
-    const sorted = figures.map((one) => one[figure]).toSorted((a, b) => a - b);
-    return { min: sorted[0]!, median: sorted[sorted.length >> 1]!, max: sorted[sorted.length - 1]! };
-  };
+  const spread = (figure: keyof BedFigures): Spread => spreadOf(figures.map((one) => one[figure]));
   return {
     suite: 'scale',
     where: 'bed',

@@ -6,6 +6,7 @@ import { compileKernel } from '../../src/dataplane/kernel.ts';
 import { packagePath } from '../../src/package-root.ts';
 import { lineChart } from '../chart.ts';
 import { describeMachine, describeNode, type Machine, type NodeVersions } from '../machine.ts';
+import { type Spread, spreadOf } from '../medians.ts';
 import { type BedResult, measureBeds, printBed } from './bed-rounds.ts';
 import { type Figures, measure } from './measure.ts';
 
@@ -28,12 +29,6 @@ interface Options {
 /** The kernel's code alone, or two gateways in a bed of namespaces, which needs root. */
 const PLACES = ['kernel', 'bed'] as const;
 type Place = (typeof PLACES)[number];
-
-export interface Spread {
-  readonly min: number;
-  readonly median: number;
-  readonly max: number;
-}
 
 type Figure = keyof Figures;
 export type ScaleResult = { readonly suite: 'scale'; readonly where: 'kernel'; readonly count: number } & Readonly<
@@ -99,10 +94,7 @@ async function measureKernel(options: Options): Promise<ScaleResult[]> {
 }
 
 function summarise(count: number, figures: readonly Figures[]): ScaleResult {
-  const spread = (figure: Figure): Spread => {
-    const sorted = figures.map((of) => of[figure]).toSorted((a, b) => a - b);
-    return { min: sorted[0]!, median: sorted[sorted.length >> 1]!, max: sorted[sorted.length - 1]! };
-  };
+  const spread = (figure: Figure): Spread => spreadOf(figures.map((of) => of[figure]));
   return {
     suite: 'scale',
     where: 'kernel',
