@@ -2,10 +2,9 @@
  * What `bench scale` measures of two gateways in a bed: UDP through device, kernel, sockets and back,
  * to ten thousand addresses in turn, over one SA or over one for each address.
  */
-import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { ADDRESSES, Bed, uniqueName } from '../../src/demo/bed.ts';
+import { Speaker } from '../../src/demo/speaker.ts';
 import { packagePath } from '../../src/package-root.ts';
 import type { GatewayOptions, GatewayReport } from './gateway.ts';
 import type { SprayOptions, SprayReport } from './spray.ts';
@@ -36,28 +35,6 @@ export interface BedFigures {
   readonly installsPerSecond: number;
 }
 
-/** A process that answers in lines. */
-class Speaker {
-  readonly child: ChildProcess;
-  readonly #lines: AsyncIterator<string>;
-
-  constructor(child: ChildProcess) {
-    this.child = child;
-    this.#lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
-  }
-
-  async line(): Promise<string> {
-    const { value, done } = await this.#lines.next();
-    if (done) throw new Error('a process of the bench has ended without a word');
-    return value;
-  }
-
-  async ask(question: string): Promise<GatewayReport> {
-    this.child.stdin!.write(`${question}\n`);
-    return JSON.parse(await this.line()) as GatewayReport;
-  }
-}
-
 export interface BedLoad {
   readonly count: number;
   readonly backend: string;
@@ -86,10 +63,10 @@ export async function measureBed(load: BedLoad): Promise<Readonly<Record<Pattern
   }
 }
 
-async function startGateway(bed: Bed, side: 'A' | 'B', { count, backend }: BedLoad): Promise<Speaker> {
+async function startGateway(bed: Bed, side: 'A' | 'B', { count, backend }: BedLoad): Promise<Speaker<GatewayReport>> {
   const options: GatewayOptions = { side, count, backend, more: count === 1 ? 0 : PATTERNS.length * INSTALLS };
   const args = [script('gateway.js'), JSON.stringify(options)];
-  const speaker = new Speaker(
+  const speaker = new Speaker<GatewayReport>(
     bed.spawn(`gateway${side}`, process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] }),
   );
   await speaker.line();
@@ -98,7 +75,7 @@ async function startGateway(bed: Bed, side: 'A' | 'B', { count, backend }: BedLo
 
 async function measurePattern(
   bed: Bed,
-  [a, b]: readonly Speaker[],
+  [a, b]: readonly Speaker<GatewayReport>[],
   pattern: Pattern,
   { count, seconds }: BedLoad,
 ): Promise<BedFigures> {
@@ -118,7 +95,7 @@ async function measurePattern(
 }
 
 /** @throws Error if no traffic flowed meanwhile */
-async function installBeside(bed: Bed, gateway: Speaker, pattern: Pattern): Promise<number> {
+async function installBeside(bed: Bed, gateway: Speaker<GatewayReport>, pattern: Pattern): Promise<number> {
   const traffic = run(bed, pattern, 2);
   await new Promise((resolve) => setTimeout(resolve, 700));
   const before = await gateway.ask('report');

@@ -1,38 +1,18 @@
 /** Two gateways with manual SAs in the bed, and what hosts behind them do. */
-import type { ChildProcess } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { ADDRESSES, Bed, type Place, uniqueName } from '../../src/demo/bed.ts';
 import type { UdpReport } from '../../src/demo/datagrams.ts';
 import type { ManualGatewayOptions, ManualGatewayReport } from '../../src/demo/manual-gateway.ts';
 import type { PingReport } from '../../src/demo/ping.ts';
-
+import { Speaker } from '../../src/demo/speaker.ts';
 import { packagePath } from '../../src/package-root.ts';
 
 const GATEWAY = packagePath('dist', 'src', 'demo', 'manual-gateway.js');
 const HOST = packagePath('dist', 'src', 'demo', 'host.js');
 
-/** A process that answers in lines. */
-class Speaker {
-  readonly child: ChildProcess;
-  readonly #lines: AsyncIterator<string>;
-
-  constructor(child: ChildProcess) {
-    this.child = child;
-    this.#lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
-  }
-
-  async line(): Promise<string> {
-    const { value, done } = await this.#lines.next();
-    if (done) throw new Error('the process has ended without a word');
-    return value;
-  }
-}
-
-export class ManualGateway extends Speaker {
+export class ManualGateway extends Speaker<ManualGatewayReport> {
   /** @param command `report`, or `backend NAME` */
-  async ask(command = 'report'): Promise<ManualGatewayReport> {
-    this.child.stdin!.write(`${command}\n`);
-    return JSON.parse(await this.line());
+  override ask(command = 'report'): Promise<ManualGatewayReport> {
+    return super.ask(command);
   }
 }
 

@@ -1,7 +1,6 @@
 /** An observer of what a gateway sends to the network. */
-import type { ChildProcess } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import type { Bed } from '../../src/demo/bed.ts';
+import { Speaker } from '../../src/demo/speaker.ts';
 import { packagePath } from '../../src/package-root.ts';
 
 export interface Sightings {
@@ -15,28 +14,25 @@ export interface Sightings {
 }
 
 export class WireWatch {
-  readonly #child: ChildProcess;
-  readonly #lines: AsyncIterator<string>;
+  readonly #watcher: Speaker;
 
   /** Watches what leaves by the WAN device of gateway A from now on. */
   static async start(bed: Bed): Promise<WireWatch> {
     const script = packagePath('test', 'interop', 'wire-watch.py');
-    const watch = new WireWatch(
+    const watcher = new Speaker(
       bed.spawn('gatewayA', 'python3', [script, 'wan'], { stdio: ['pipe', 'pipe', 'inherit'] }),
     );
-    await watch.#lines.next();
-    return watch;
+    await watcher.line();
+    return new WireWatch(watcher);
   }
 
-  private constructor(child: ChildProcess) {
-    this.#child = child;
-    this.#lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  private constructor(watcher: Speaker) {
+    this.#watcher = watcher;
   }
 
   /** @returns what it saw */
   async stop(): Promise<Sightings> {
-    this.#child.stdin!.end();
-    const { value } = await this.#lines.next();
-    return JSON.parse(value) as Sightings;
+    this.#watcher.child.stdin!.end();
+    return JSON.parse(await this.#watcher.line()) as Sightings;
   }
 }
