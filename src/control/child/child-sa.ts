@@ -5,6 +5,7 @@ import type { ChildConfig } from '../config/model.ts';
 import type { SaKey } from '../ike/effects.ts';
 import type { IkeSa } from '../ike/sa.ts';
 import { SmallMap } from '../ike/small-map.ts';
+import { isLive } from '../ike/states.ts';
 import type { Timer } from '../ike/timers.ts';
 import type { ChildSaState } from '../manage/status.ts';
 import { NO_BYTES } from '../wire/bytes.ts';
@@ -84,6 +85,9 @@ export class ChildSa {
     return `"${this.config.name}" ${spiText(this.agreement.spiIn)}/${spiText(this.agreement.spiOut)}`;
   }
 }
+
+/** @returns whether a child is there to stay, as far as is known: not on its way out, and not replaced */
+export const isCurrent = ({ state, replacedBy }: ChildSa): boolean => isLive(state) && replacedBy === undefined;
 
 /** @returns the first of a child's successors that is still there */
 export function heirOf(child: ChildSa): ChildSa | undefined {

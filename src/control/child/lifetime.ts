@@ -2,7 +2,7 @@
 import type { ChildConfig } from '../config/model.ts';
 import type { Context } from '../ike/context.ts';
 import { isInstalled, isLive } from '../ike/states.ts';
-import type { ChildSa } from './child-sa.ts';
+import { type ChildSa, isCurrent } from './child-sa.ts';
 import type { SoftLimits } from './keymat.ts';
 
 /** While a rekey's responder waits for a sign that the peer has the new SA, it looks for one so often. */
@@ -41,7 +41,7 @@ export function scheduleChild(cx: Context, child: ChildSa): void {
 
 /** A limit of time, bytes or packets says: rekey. */
 export function softExpire(cx: Context, child: ChildSa): void {
-  if (!isLive(child.state) || child.replacedBy !== undefined) return;
+  if (!isCurrent(child)) return;
   // A peer that still waits for the answer that made it would not know which child we speak of.
   if (!child.sending) cx.setTimer(child, 'rekey', cx.now + CONFIRM_INTERVAL, () => softExpire(cx, child));
   else cx.operations.rekeyChild(child.owner, child);

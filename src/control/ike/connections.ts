@@ -3,7 +3,7 @@
  * retries, and the users who wait for an answer.
  */
 import { EspalierError } from '../../errors.ts';
-import type { ChildSa } from '../child/child-sa.ts';
+import { type ChildSa, isCurrent } from '../child/child-sa.ts';
 import { announceHeir } from '../child/install.ts';
 import { intersect } from '../child/narrowing.ts';
 import { ownSelectors } from '../child/negotiation.ts';
@@ -15,7 +15,7 @@ import type { Cause } from './failure.ts';
 import { awaitedOf, fail, type Intent, newIntent, settle } from './intent.ts';
 import { because, destroy } from './lifecycle.ts';
 import { type IkeSa, newest, type WantedChild } from './sa.ts';
-import { isLive, isUsable } from './states.ts';
+import { isUsable } from './states.ts';
 
 /** A connection that is to stay up is tried again after so long, doubling up to the longest. */
 const FIRST_RETRY = 2_000;
@@ -195,7 +195,7 @@ export class ConnectionManager {
       .ofConnection(connection.name)
       .filter(({ state }) => state !== 'DELETING')
       .flatMap((sa) => [...sa.children.values()])
-      .find((candidate) => candidate.config.name === child.name && isLive(candidate.state) && !candidate.replacedBy);
+      .find((candidate) => candidate.config.name === child.name && isCurrent(candidate));
   }
 
   private isPending(connection: ConnectionConfig, child: ChildConfig): boolean {

@@ -1,5 +1,6 @@
 /** What timers, commands and events begin: the operations of `tasks/`, each with what must be true first. */
 import type { Endpoint } from '../../contract.ts';
+import { isCurrent } from '../child/child-sa.ts';
 import type { ConnectionConfig } from '../config/model.ts';
 import { EXCHANGE } from '../wire/iana.ts';
 import { peerAddress } from './choose.ts';
@@ -7,7 +8,7 @@ import type { Context, Operations } from './context.ts';
 import { enqueue, pump } from './exchange.ts';
 import { because, destroy } from './lifecycle.ts';
 import { IkeSa } from './sa.ts';
-import { isInstalled, isLive, isUsable } from './states.ts';
+import { isInstalled, isUsable } from './states.ts';
 import { requestChild } from './tasks/child-create.ts';
 import { ChildRekey } from './tasks/child-rekey.ts';
 import { DeleteChild, DeleteIke } from './tasks/delete.ts';
@@ -54,7 +55,7 @@ export function operations(cx: Context): Operations {
         .ofConnection(sa.connection.name)
         .some((other) => other.reauthenticates === sa && other.state !== 'DESTROYING');
       if (!isUsable(sa.state) || isUnderWay) return;
-      const live = [...sa.children.values()].filter((child) => isLive(child.state) && child.replacedBy === undefined);
+      const live = [...sa.children.values()].filter(isCurrent);
       const configs = new Set(live.map(({ config }) => config));
       const wanted = [...configs].map((config) => ({ config, packet: undefined }));
       cx.log('info', `IKE SA ${sa.id} is reauthenticated`, sa.connection.name);

@@ -5,7 +5,7 @@
  *             <-- HDR, SK {[N(USE_TRANSPORT_MODE),] SA, Nr, [KEr,] TSi, TSr}
  *              or HDR, SK {N(INVALID_KE_PAYLOAD) | N(NO_PROPOSAL_CHOSEN) | N(TS_UNACCEPTABLE) | …}
  */
-import type { ChildSa } from '../../child/child-sa.ts';
+import { type ChildSa, isCurrent } from '../../child/child-sa.ts';
 import { announceChild, announceHeir } from '../../child/install.ts';
 import { retire, sendWhenConfirmed } from '../../child/lifetime.ts';
 import type { ChildConfig } from '../../config/model.ts';
@@ -16,7 +16,7 @@ import { enqueue } from '../exchange.ts';
 import type { Failure } from '../failure.ts';
 import { pauseOfChild } from '../patience.ts';
 import { type IkeSa, newest, type WantedChild } from '../sa.ts';
-import { isLive, isUsable } from '../states.ts';
+import { isUsable } from '../states.ts';
 import { CREATE_AGAIN } from '../succession.ts';
 import type { Answer, Received } from '../task.ts';
 import { reportChildFailure } from './child-advice.ts';
@@ -92,9 +92,7 @@ class ChildCreate extends ChildExchange {
 }
 
 const isUp = (sa: IkeSa, { name }: ChildConfig): boolean =>
-  [...sa.children.values()].some(
-    ({ config, state, replacedBy }) => config.name === name && isLive(state) && replacedBy === undefined,
-  );
+  [...sa.children.values()].some((child) => child.config.name === name && isCurrent(child));
 
 /** The child of either side's exchange is there: puts it to use, unless there are two now. */
 function install(cx: Context, sa: IkeSa, child: ChildSa): void {
@@ -112,8 +110,7 @@ function twinOf(sa: IkeSa, child: ChildSa): ChildSa | undefined {
       other !== child &&
       other.config.name === child.config.name &&
       other.origin.madeByUs !== child.madeByUs &&
-      isLive(other.state) &&
-      other.replacedBy === undefined &&
+      isCurrent(other) &&
       selectors(other) === selectors(child),
   );
 }

@@ -14,7 +14,7 @@
  * If both begin at once there are two new children; the one whose exchange has the lowest of the four
  * nonces is deleted by its initiator, the old one by the other (§2.8.1).
  */
-import { type ChildSa, spiText } from '../../child/child-sa.ts';
+import { type ChildSa, isCurrent, spiText } from '../../child/child-sa.ts';
 import { announceHeir, removeChild } from '../../child/install.ts';
 import { retire, sendWhenConfirmed } from '../../child/lifetime.ts';
 import { Writer } from '../../wire/bytes.ts';
@@ -49,7 +49,7 @@ export class ChildRekey extends ChildExchange {
 
   protected isWanted(): boolean {
     const { old } = this;
-    if (!isLive(old.state) || old.replacedBy !== undefined) return false;
+    if (!isCurrent(old)) return false;
     old.state = 'REKEYING';
     return true;
   }
@@ -83,7 +83,7 @@ export class ChildRekey extends ChildExchange {
     const { old } = this;
     if (old.state === 'REKEYING') old.state = 'INSTALLED';
     // Deleted or replaced by the peer meanwhile: there is nothing left to rekey.
-    if (!isLive(old.state) || old.replacedBy !== undefined) return;
+    if (!isCurrent(old)) return;
     if (notify === NOTIFY.CHILD_SA_NOT_FOUND) {
       // RFC 7296 §2.25: the peer has lost it, so it is made anew.
       cx.log('warn', `child ${old.text} is unknown to the peer and is made anew`, sa.connection.name);
@@ -105,7 +105,7 @@ export class ChildRekey extends ChildExchange {
       sa.connection.name,
     );
     cx.setTimer(old, 'rekey', cx.now + pause, () => {
-      if (isLive(old.state) && old.replacedBy === undefined) cx.operations.rekeyChild(old.owner, old);
+      if (isCurrent(old)) cx.operations.rekeyChild(old.owner, old);
     });
   }
 
@@ -151,7 +151,7 @@ export function respondChildRekey(cx: Context, sa: IkeSa, request: Received): An
   const notify = findNotify(request.payloads, NOTIFY.REKEY_SA)!;
   const old = rekeyed(sa, notify);
   const isOurRekey = old.state === 'REKEYING';
-  if (!isLive(old.state) || old.replacedBy !== undefined) {
+  if (!isCurrent(old)) {
     // RFC 7296 §2.25.1: being closed, or replaced by us already.
     throw new Failure('ERR_TEMPORARY', `child ${old.text} is on its way out`, NOTIFY.TEMPORARY_FAILURE);
   }
@@ -175,10 +175,7 @@ export function respondChildRekey(cx: Context, sa: IkeSa, request: Received): An
     sendWhenConfirmed(cx, child);
   };
   // Deleted, or rekeyed once more since: then this one comes too late.
-  const stillWanted = (): boolean => {
-    const heir = old.replacedBy ?? old;
-    return isLive(heir.state) && heir.replacedBy === undefined;
-  };
+  const stillWanted = (): boolean => isCurrent(old.replacedBy ?? old);
   return respondWithChild(cx, sa, request, [old.config], made, stillWanted);
 }
 
