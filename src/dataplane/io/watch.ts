@@ -27,16 +27,11 @@ export class Watch {
   readonly #handle: PollHandle;
   readonly #onReadable: () => void;
   #onWritable: (() => void) | undefined;
-  readonly #promises: boolean;
   #reading = true;
 
-  /**
-   * @param onReadable runs, once a turn of the event loop, as long as there is something to read
-   * @param promises whether promises may wait for what it does; in the path of packets none do
-   */
-  constructor(fd: number, onReadable: () => void, promises = true) {
+  /** @param onReadable runs, once a turn of the event loop, as long as there is something to read */
+  constructor(fd: number, onReadable: () => void) {
     this.#onReadable = onReadable;
-    this.#promises = promises;
     this.#handle = poll(fd, { readable: true, writable: false }, this.#onEvents);
   }
 
@@ -73,6 +68,6 @@ export class Watch {
     if (readable && this.#reading) this.#onReadable();
     // Node.js 26 does not run promise reactions behind a callback that koffi calls: they would wait for
     // whatever happens next. An immediate takes the event loop to where it does.
-    if (this.#promises) setImmediate(nothing);
+    setImmediate(nothing);
   };
 }
