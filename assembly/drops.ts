@@ -53,7 +53,7 @@ export const XfrmOutStateInvalid = 36;
 export const XfrmOutStateExpired = 37;
 /** Sequence numbers are used up (RFC 4303 §3.3.3). */
 export const XfrmOutStateSeqError = 38;
-/** The packet cannot go through this mode (a fragment in transport mode). */
+/** The packet cannot go through this mode: in transport mode it has another family than the SA, or headers that UDP encapsulation has no place for. */
 export const XfrmOutStateModeError = 39;
 /** The cipher refused. */
 export const XfrmOutStateProtoError = 40;
@@ -69,6 +69,8 @@ export const OutFragment = 44;
 export const OutSendError = 45;
 /** The TUN refused the frame (counted by the worker). */
 export const InWriteError = 46;
+/** Fragments for transport mode that overlap, contradict each other, or whose datagram was not whole in time. */
+export const OutReassemblyError = 47;
 
 /** Counters, not one more. */
 export const DROP_REASONS = 64;

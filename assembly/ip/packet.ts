@@ -61,8 +61,9 @@ export class Ip {
   static fragmentOffset: u32 = 0;
   static moreFragments: bool = false;
   static identification: u32 = 0;
-  /** IPv6: where the fragment header is, 0 for none. */
+  /** IPv6: where the fragment header is, 0 for none, and the byte that names it. */
   static fragmentHeader: u32 = 0;
+  static fragmentNamed: u32 = 0;
   /**
    * Where ESP or AH of transport mode goes (RFC 4303 §3.1.1): behind what routers on the way read,
    * in front of the last destination options. And the offset of the byte that names what is there.
@@ -180,6 +181,7 @@ function parseExtensions(at: usize, length: u32): bool {
       // An "atomic" fragment (RFC 6946) is a whole packet.
       Ip.fragment = (field & 0xfff9) != 0;
       Ip.fragmentHeader = offset;
+      Ip.fragmentNamed = named;
       Ip.identification = load<u32>(header, 4);
     } else {
       size += <u32>load<u8>(header, 1) << 3;

@@ -17,6 +17,7 @@
 //     | OUT: MESSAGES, EXTRAS, IOVECS      one mmsghdr array per lane                 |
 //     | OUT: REPLIES                       ICMP errors for the TUN      64 × 1408     |
 //     | QUEUE                              frames waiting for an SA     64 × 65 KiB   |
+//     | REASSEMBLY                         fragments for transport mode 16 × 66 KiB   |
 //     | IN: MESSAGES, NAMES, CONTROLS …    one mmsghdr array            64            |
 //     | IN: SLOTS                          datagrams received           64 × 65 KiB   |
 //     | IN: PACKETS, FRAMES, IOVECS, HEADERS, IKE                                     |
@@ -218,10 +219,21 @@ export const QUEUE_TICKET = 12;
 /** Same shape as OUT_SLOTS. */
 export const QUEUE_SLOTS = QUEUE_ENTRIES + QUEUE_MAX * QUEUE_ENTRY_SIZE;
 
+// ─── REASSEMBLY: datagrams that come in fragments and leave whole ─────────────────────────────
+
+/** See assembly/outbound/reassemble.ts. */
+export const REASSEMBLY_ENTRIES = QUEUE_SLOTS + QUEUE_MAX * SLOT_SIZE;
+export const REASSEMBLY_MAX = 16;
+export const REASSEMBLY_ENTRY_SIZE = 64;
+/** A bit for every 8 bytes of each datagram. */
+export const REASSEMBLY_MAPS = REASSEMBLY_ENTRIES + REASSEMBLY_MAX * REASSEMBLY_ENTRY_SIZE;
+export const REASSEMBLY_MAP_SIZE = 1024;
+export const REASSEMBLY_SLOTS = REASSEMBLY_MAPS + REASSEMBLY_MAX * REASSEMBLY_MAP_SIZE;
+
 // ─── IN ───────────────────────────────────────────────────────────────────────────────────────
 
 /** struct mmsghdr × SLOTS, for recvmmsg. */
-export const IN_MESSAGES = QUEUE_SLOTS + QUEUE_MAX * SLOT_SIZE;
+export const IN_MESSAGES = REASSEMBLY_SLOTS + REASSEMBLY_MAX * SLOT_SIZE;
 /** The sender's sockaddr of each slot. */
 export const IN_NAMES = IN_MESSAGES + SLOTS * MMSGHDR_SIZE;
 export const IN_NAME_SIZE = 32;

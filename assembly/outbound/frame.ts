@@ -11,6 +11,7 @@ import {
   XfrmOutError,
   XfrmOutPolBlock,
   XfrmOutStateExpired,
+  XfrmOutNoStates,
   XfrmOutStateInvalid,
   XfrmOutStateModeError,
   XfrmOutStateSeqError,
@@ -24,6 +25,7 @@ import {
   POLICY_ACTION_BYPASS,
   POLICY_ACTION_PROTECT,
   SA_FLAG_TUNNEL,
+  SA_FLAGS,
   SA_HARD_SEQUENCE,
   SA_INNER_MTU,
   SA_SEQUENCE,
@@ -36,6 +38,7 @@ import { countPolicy } from "../spd";
 import { hasRoom, isEmpty, mustWait } from "./batch";
 import { decide, Decision } from "./decide";
 import { completeChecksum, countFragments, emitFragments } from "./fragment";
+import { Datagram, forgetDatagram, gatherFragment } from "./reassemble";
 import { replyTooBig } from "./reply";
 import { emitTcp, emitUdp, emitWhole, TCP_HEADER, tcpHeaderLength, UDP_HEADER } from "./segment";
 import { GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, VNET_CSUM_OFFSET, VNET_CSUM_START, VNET_FLAGS, VNET_GSO_SIZE, VNET_GSO_TYPE, VNET_NEEDS_CSUM } from "./vnet";
@@ -54,6 +57,9 @@ const LAST_SEQUENCE: u64 = 0xffffffff00000000;
 /** Every IPv6 link takes packets of that size (RFC 8200 §5). */
 const IPV6_LEAST_MTU: u32 = 1280;
 
+/** No packet is longer than 65,535 bytes: this is what is left inside IPv4 and UDP. */
+const LONGEST_OUTER: u32 = 65507;
+
 /** The frame that `takeFrame` saw last. */
 class Frame {
   static needsChecksum: bool = false;
@@ -63,6 +69,8 @@ class Frame {
   static segmentation: u32 = 0;
   static header: u32 = 0;
   static segment: u32 = 0;
+  /** Did it come in fragments? So others may be made of it, whatever its header says. */
+  static reassembled: bool = false;
   /** Is it to be cut into IPv4 fragments? */
   static fragmented: bool = false;
   /** Packets to be made of it. */
@@ -77,7 +85,13 @@ class Frame {
 export function takeFrame(arena: usize, at: usize, length: u32): u32 {
   if (length < <u32>VNET_HEADER_SIZE || !parseIp(at + VNET_HEADER_SIZE, length - VNET_HEADER_SIZE)) return XfrmOutError;
   if (!parseOffload(at)) return XfrmOutError;
+  Frame.reassembled = false;
   trackFragment(arena, false);
+  return takePacket(arena);
+}
+
+/** Takes the packet that `parseIp` saw last. */
+function takePacket(arena: usize): u32 {
   decide(arena);
   const policy = Decision.policy;
   if (policy == 0) return OutNoPolicy;
@@ -86,6 +100,24 @@ export function takeFrame(arena: usize, at: usize, length: u32): u32 {
   if (Decision.action == POLICY_ACTION_BYPASS) return bypass(policy);
   countPolicy(policy, 1, Ip.length);
   return XfrmOutPolBlock;
+}
+
+/** Transport mode is for whole packets: this fragment waits for the others, and the datagram goes when all are there. */
+function takeFragment(arena: usize): u32 {
+  if (!gatherFragment(arena)) return TAKEN;
+  if (!parseIp(Datagram.at, Datagram.length)) {
+    forgetDatagram();
+    return XfrmOutError;
+  }
+  Frame.needsChecksum = false;
+  Frame.segmentation = 0;
+  Frame.packets = 1;
+  Frame.reassembled = true;
+  const result = takePacket(arena);
+  // The last fragment will be shown again.
+  if (result == NO_ROOM) return NO_ROOM;
+  forgetDatagram();
+  return result == NO_SA ? XfrmOutNoStates : result;
 }
 
 /** Reads what the virtio-net header leaves to us. @returns false if it contradicts the packet */
@@ -126,10 +158,11 @@ function protect(arena: usize, policy: usize, sa: usize): u32 {
   if (sa == 0) return NO_SA;
   if (load<u32>(sa, SA_STATE) != SA_STATE_LIVE) return XfrmOutStateInvalid;
   if (isExpired(sa)) return XfrmOutStateExpired;
+  if (Ip.fragment && !(load<u32>(sa, SA_FLAGS) & SA_FLAG_TUNNEL)) return takeFragment(arena);
   if (!wrapWith(sa)) return XfrmOutStateModeError;
   const mtu = load<u32>(sa, SA_INNER_MTU);
   if (!fitTo(mtu)) {
-    replyTooBig(arena, mtu);
+    if (!Frame.reassembled) replyTooBig(arena, mtu);
     return OutTooBig;
   }
   if (mustWait(Wrap.route, Frame.packets)) return NO_ROOM;
@@ -144,18 +177,15 @@ function protect(arena: usize, policy: usize, sa: usize): u32 {
 
 /**
  * Makes the packets fit the path: as they are; by smaller TCP segments or fragments, if they may be
- * fragmented; or by fragments of the outer packet: in transport mode, and for IPv6 packets that any
- * link must take (RFC 8200 §5).
+ * fragmented; or by fragments of the outer packet: in transport mode, which is for whole packets
+ * (RFC 4303 §3.3.4), and for IPv6 packets that any link must take (RFC 8200 §5).
  * @returns false if the sender must be told
  */
 function fitTo(mtu: u32): bool {
   Frame.fragmented = false;
   if (packetSize() <= mtu) return true;
-  if (Ip.version == 6) {
-    if (Ip.length > IPV6_LEAST_MTU) return false;
-    wrapFragmentable();
-    return true;
-  }
+  if (Frame.reassembled) return fragmentOuter();
+  if (Ip.version == 6) return Ip.length <= IPV6_LEAST_MTU && fragmentOuter();
   if (Ip.df || mtu < Ip.header + TCP_HEADER + 8) return false;
   if (Frame.segmentation == IPPROTO_TCP && mtu > Frame.header) {
     Frame.segment = mtu - Frame.header;
@@ -163,13 +193,16 @@ function fitTo(mtu: u32): bool {
     return true;
   }
   if (Frame.segmentation != 0) return false;
-  if (!(Wrap.flags & SA_FLAG_TUNNEL)) {
-    // Transport mode is for whole packets: what is fragmented is the result (RFC 4303 §3.3.4).
-    wrapFragmentable();
-    return true;
-  }
+  if (!(Wrap.flags & SA_FLAG_TUNNEL)) return fragmentOuter();
   Frame.fragmented = true;
   Frame.packets = countFragments(mtu);
+  return true;
+}
+
+/** @returns false if there would be more of it than a packet may have */
+function fragmentOuter(): bool {
+  if (wrappedSize(Ip.length - Wrap.inside) > LONGEST_OUTER) return false;
+  wrapFragmentable();
   return true;
 }
 

@@ -100,8 +100,8 @@ export function wrapWith(sa: usize): bool {
     Wrap.tos = flags & SA_FLAG_COPY_DSCP ? Ip.tos : Ip.tos & 3;
     Wrap.df = (flags & SA_FLAG_DF_SET) != 0 || ((flags & SA_FLAG_DF_COPY) != 0 && Ip.df);
   } else {
-    // Transport mode is for whole packets between the SA's own ends (RFC 4303 §3.3.4).
-    if (Ip.fragment || Ip.version != outerVersion) return false;
+    // Transport mode is for packets between the SA's own ends.
+    if (Ip.version != outerVersion) return false;
     Wrap.inside = Ip.transport;
     Wrap.outer = Ip.transport;
     Wrap.next = load<u8>(Ip.at + Ip.transportNext);

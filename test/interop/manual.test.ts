@@ -91,6 +91,28 @@ describe('two gateways with manual SAs', () => {
   });
 });
 
+describe('host to host in transport mode', () => {
+  it.each<readonly [string, Omit<ManualGatewayOptions, 'side' | 'mode'>]>([
+    ['ESP in UDP over IPv4', {}],
+    ['ESP in UDP over IPv6', { outer: 6 }],
+    ['raw ESP over IPv4', { encapsulation: false }],
+    ['raw ESP over IPv6, two workers', { encapsulation: false, outer: 6, workers: 2 }],
+    ['AH over IPv4', { protocol: 'ah', suite: 'sha256', encapsulation: false }],
+    ['AH over IPv6', { protocol: 'ah', suite: 'sha256', encapsulation: false, outer: 6 }],
+  ])('datagrams that the hosts fragment arrive, and TCP is none the worse: %s', async (_, options) => {
+    bed = await ManualBed.create({ ...options, mode: 'transport' });
+    const { outer = 4 } = options;
+    for (const bytes of [1400, 1472, 4000, 60_000]) {
+      expect(await bed.ping(outer, bytes), `${bytes} bytes`).toMatchObject({ sent: 5, received: 5 });
+    }
+    expect(await bed.datagrams(outer, 500, 4000, 1000)).toMatchObject({ received: 500, duplicates: 0, corrupted: 0 });
+    expect(await bed.transfer(outer, 20 * MEGABYTE)).toBe(true);
+    for (const { drops } of await Promise.all([bed.a.ask(), bed.b.ask()])) {
+      expect(Object.keys(drops).filter((reason) => /Reassembly|Mode|Send|TooBig/.test(reason))).toEqual([]);
+    }
+  });
+});
+
 describe('the path MTU', () => {
   it('is that of the way to the peer, and changes with it; hosts are told', async () => {
     bed = await ManualBed.create({}, { wanMtu: 1300 });
