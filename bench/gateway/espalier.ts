@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { packagePath } from '../../src/package-root.ts';
 import { Espalier } from '../peers/espalier.ts';
 import type { Contender } from './contender.ts';
+import { NULL } from './ladder.ts';
 
 export interface Variant {
   readonly algorithm: string;
@@ -48,7 +49,7 @@ export function espalier(variant: Variant): EspalierPair {
     algorithm,
     backend,
     async start(bed, directory) {
-      const gateway = `  backend: ${backend === 'null' ? NULL_BACKEND : backend}\n  workers: ${workers}\n`;
+      const gateway = `  backend: ${backend === NULL ? NULL_BACKEND : backend}\n  workers: ${workers}\n`;
       const a = new Espalier(bed, 'gatewayA', join(directory, 'a'));
       const b = new Espalier(bed, 'gatewayB', join(directory, 'b'));
       sides = [a, b];

@@ -11,11 +11,13 @@ import { packagePath } from '../../src/package-root.ts';
 import { describeMachine, describeNode } from '../machine.ts';
 import { type Contender, cpuSeconds, sum } from './contender.ts';
 import { espalier } from './espalier.ts';
+import { NULL, rung } from './ladder.ts';
 import { startServers, TESTS } from './measure.ts';
 import { openvpn } from './openvpn.ts';
 import { draw } from './pictures.ts';
 import { plain } from './plain.ts';
-import { makeResult, type Ratio, ratios, type Sample, table } from './results.ts';
+import { cipherOf, cipherSecondsPerGB, predict } from './prediction.ts';
+import { type GatewayResult, makeResult, type Ratio, ratios, type Sample, table } from './results.ts';
 import { strongswan } from './strongswan.ts';
 import { wireguard } from './wireguard.ts';
 
@@ -31,6 +33,7 @@ interface Options {
   readonly wan: 'offload' | 'no-segmentation';
   readonly encapsulation: 'udp' | 'none';
   readonly workers: number;
+  readonly ladder?: boolean;
   readonly svg?: string;
 }
 
@@ -57,18 +60,17 @@ function contenders(options: Options): Contender[] {
     'wireguard-go': () => wireguard(),
     openvpn,
   };
-  const ours = options.algorithms.flatMap((algorithm) =>
-    options.backends.map((backend) =>
-      espalier({ algorithm, backend, workers: options.workers, encapsulation: options.encapsulation }),
-    ),
-  );
+  const own = (algorithm: string, backend: string) =>
+    espalier({ algorithm, backend, workers: options.workers, encapsulation: options.encapsulation });
+  const rungs = options.ladder ? [rung('forward'), rung('frame'), own(options.algorithms[0]!, NULL)] : [];
+  const full = options.algorithms.flatMap((algorithm) => options.backends.map((backend) => own(algorithm, backend)));
   const theirs = options.peers.map((peer) => {
     const make = peers[peer];
     if (make === undefined) throw new Error(`no peer ${peer}; there are ${Object.keys(peers).join(', ')}`);
     return make();
   });
   const newer = options.wireguardGo === undefined ? [] : [wireguard(options.wireguardGo, 'wireguard-go-given')];
-  return [...ours, ...theirs, ...newer];
+  return [...rungs, ...full, ...theirs, ...newer];
 }
 
 const label = ({ peer, algorithm, backend }: Contender): string => `${peer} ${algorithm} ${backend}`;
@@ -90,7 +92,7 @@ async function measure({ contender, bed, samples }: Entry, test: string, seconds
 
 /** Every contender of ours against every other one. */
 function allRatios(entries: readonly Entry[], tests: readonly string[]): Ratio[] {
-  const ours = entries.filter(({ contender }) => contender.peer === 'espalier');
+  const ours = entries.filter(({ contender }) => contender.peer === 'espalier' && contender.algorithm !== 'none');
   const rivals = entries.filter(({ contender }) => contender.peer !== 'espalier' && contender.peer !== 'plain');
   return tests.flatMap((test) =>
     ours.flatMap((one) =>
@@ -100,6 +102,19 @@ function allRatios(entries: readonly Entry[], tests: readonly string[]): Ratio[]
       }),
     ),
   );
+}
+
+/** @returns processor time a GB of each cipher of our whole gateways, if the null rung was measured too */
+async function ciphers(rows: readonly GatewayResult[]): Promise<ReadonlyMap<string, number>> {
+  const times = new Map<string, number>();
+  if (!rows.some(({ backend }) => backend === NULL)) return times;
+  for (const row of rows) {
+    const whole = row.peer === 'espalier' && row.algorithm !== 'none' && row.backend !== NULL;
+    if (!whole || row.cpuSecondsPerGB === undefined || times.has(cipherOf(row))) continue;
+    progress(`timing ${cipherOf(row)} by itself`);
+    times.set(cipherOf(row), await cipherSecondsPerGB(row.algorithm, row.backend));
+  }
+  return times;
 }
 
 /** A WAN device that must be handed packets of at most its MTU. */
@@ -159,9 +174,10 @@ async function run(options: Options): Promise<void> {
         for (const entry of entries) await measure(entry, test, options.seconds);
       }
     }
-    const rows = options.tests.flatMap((test) =>
+    const measured = options.tests.flatMap((test) =>
       entries.map(({ contender, samples }) => makeResult(contender, test, samples.get(test) ?? [])),
     );
+    const rows = predict(measured, await ciphers(measured));
     const compared = allRatios(entries, options.tests);
     process.stdout.write(table(rows, compared));
     if (options.json !== undefined) {
@@ -210,6 +226,7 @@ export function register(program: Command): void {
     .option('--rounds <n>', 'turns of every test', Number, 3)
     .option('--workers <n>', 'worker threads of each of our gateways', Number, 1)
     .option('--encapsulation <kind>', 'ESP in udp, or none: raw ESP', 'udp')
+    .option('--ladder', 'our own rungs too: forward, frame, null; and what they let expect of the whole')
     .option('--svg <folder>', 'draw pictures there')
     .option('--wan <kind>', 'offload, or no-segmentation: the WAN device takes single packets only', 'offload')
     .addHelpText('after', '\nExample: npm run bench -- gateway --tests tcp1 --peers wireguard-go --json gateway.json\n')

@@ -15,6 +15,17 @@ export interface GatewayResult {
   readonly micros?: Spread & { readonly p99: number };
   /** Of one gateway, on average over both. */
   readonly cpuSecondsPerGB?: number;
+  /** Of a whole gateway beside the null rung. */
+  readonly prediction?: Prediction;
+}
+
+/** What the path without a cipher and the cipher by itself let one expect of both together. */
+export interface Prediction {
+  /** Processor time of one gateway, as in `cpuSecondsPerGB`. */
+  readonly nullSecondsPerGB: number;
+  readonly cipherSecondsPerGB: number;
+  /** What was measured to the sum of both. */
+  readonly ratio: number;
 }
 
 export interface Sample {
@@ -80,7 +91,7 @@ function columns(lines: readonly (readonly string[])[]): string {
 
 const three = ({ min, median, max }: Spread) => `${min} / ${median} / ${max}`;
 
-/** @returns min / median / max of every row, then of the ratios */
+/** @returns min / median / max of every row, then of the ratios, then the predictions */
 export function table(rows: readonly GatewayResult[], all: readonly Ratio[]): string {
   const lines = rows.map((row) => {
     const unit = row.mbps ? 'Mbit/s' : row.pps ? 'packets/s' : 'µs';
@@ -97,5 +108,14 @@ export function table(rows: readonly GatewayResult[], all: readonly Ratio[]): st
     ];
   });
   const compared = all.map(({ ours, rival, test, ratio }) => [test, ours, `× ${rival}`, three(ratio)]);
-  return `${columns(lines)}\n\n${columns(compared)}\n`;
+  const predicted = rows.flatMap(({ prediction, cpuSecondsPerGB, test, algorithm, backend }) => {
+    if (prediction === undefined) return [];
+    const { nullSecondsPerGB, cipherSecondsPerGB, ratio } = prediction;
+    const sum = `null rung ${nullSecondsPerGB} + cipher ${cipherSecondsPerGB}`;
+    return [[test, `${algorithm} ${backend}`, `${cpuSecondsPerGB} s/GB`, `${sum} s/GB`, `× ${ratio}`]];
+  });
+  return [lines, compared, predicted]
+    .filter((part) => part.length > 0)
+    .map((part) => `${columns(part)}\n`)
+    .join('\n');
 }
