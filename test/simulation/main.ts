@@ -72,6 +72,7 @@ async function simulate(first: number, schedules: number, threads: number): Prom
     });
   await Promise.all(Array.from({ length: threads }, thread));
   tellFailures(total.failures);
+  nameFailures(total.failures);
   const memory = Math.round(process.resourceUsage().maxRSS / 1024);
   console.log(
     `${total.messages} messages, ${total.packets} packets, ${seconds().toFixed(1)} s, ${rate()}, ${memory} MiB`,
@@ -80,6 +81,13 @@ async function simulate(first: number, schedules: number, threads: number): Prom
     `${total.schedules} schedules, ${total.failures.length} violations, seeds ${first} to ${first + schedules - 1}`,
   );
   return total.failures.length === 0;
+}
+
+/** Every failing seed, by the rule that it breaks. */
+function nameFailures(failures: readonly Failure[]): void {
+  const seeds = new Map<string, number[]>();
+  for (const { rule, seed } of failures) seeds.set(rule, [...(seeds.get(rule) ?? []), seed]);
+  for (const [rule, of] of seeds) console.log(`broken by ${of.sort((a, b) => a - b).join(' ')}: ${rule}`);
 }
 
 /** One of each rule, made smaller. */
