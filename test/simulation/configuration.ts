@@ -21,7 +21,6 @@ type Connection = NonNullable<NonNullable<ConfigInput['connections']>[string]>;
 function connection(schedule: Schedule, link: Link, gateway: number): Connection {
   const isLeft = link.left === gateway;
   const peer = isLeft ? link.right : link.left;
-  const side: Side = link.sides[isLeft ? 0 : 1];
   const hybrid = link.hybrid ? '-ke1_mlkem768' : '';
   const secret = link.estranged ? `the secret of ${gateway}` : 'the secret of both';
   const names = Array.from({ length: link.children }, (_, index) => childName(link, index));
@@ -29,21 +28,19 @@ function connection(schedule: Schedule, link: Link, gateway: number): Connection
     local_ts: [network(gateway, index)],
     remote_ts: [network(peer, index)],
     esp_proposals: [`aes128gcm16${link.pfs ? `-x25519${hybrid}` : ''}`],
-    rekey_time: side.childRekey,
-    rand_time: Math.floor(side.childRekey / 4),
   });
   return {
     local_addrs: isMobile(schedule, gateway) ? [] : [homeAddress(schedule, gateway)],
     remote_addrs: [publicAddress(schedule, peer), ...(isMobile(schedule, peer) ? [awayAddress(peer)] : [])],
     proposals: [`aes128gcm16-prfsha256-x25519${hybrid}`],
-    rekey_time: side.ikeRekey,
-    rand_time: Math.floor(side.ikeRekey / 4),
-    reauth_time: side.reauth,
     local: { auth: 'psk', id: `g${gateway}.example`, secret },
     remote: { auth: 'psk', id: `g${peer}.example`, secret },
     children: Object.fromEntries(names.map((name, index) => [name, child(index)])),
   };
 }
+
+/** An SA lives a tenth longer than until it is to be rekeyed, as by default; when, is spread over a quarter of that. */
+const lifetimeOf = (rekeyTime: number) => ({ rekeyTime, randTime: Math.floor(rekeyTime / 4) });
 
 /**
  * What is as plain in the model as it is in the configuration.
@@ -51,38 +48,46 @@ function connection(schedule: Schedule, link: Link, gateway: number): Connection
  */
 function settle(resolved: ConnectionConfig, link: Link, side: Side, variant: number): ConnectionConfig {
   const { startAction, closeAction, dpdAction, dpdDelay, keyingtries, unique, encap } = side;
+  const { childRekey, ikeRekey, reauth: reauthTime } = side;
   const { mobike, childless } = link;
   const replayWindow = 64 + 32 * variant;
-  const children = resolved.children.map((child) => ({ ...child, startAction, closeAction, dpdAction, replayWindow }));
-  return { ...resolved, children, mobike, childless, encap, dpdDelay, keyingtries, unique };
+  const own = {
+    ...lifetimeOf(childRekey),
+    lifeTime: Math.round(childRekey * 1.1),
+    startAction,
+    closeAction,
+    dpdAction,
+  };
+  const children = resolved.children.map((child) => ({ ...child, ...own, replayWindow }));
+  const times = { ...lifetimeOf(ikeRekey), overTime: Math.round((ikeRekey || reauthTime) * 0.1), reauthTime };
+  return { ...resolved, ...times, children, mobike, childless, encap, dpdDelay, keyingtries, unique };
 }
 
-/** Schedules share most of what has to be resolved. */
+/** Schedules share all that has to be resolved: there are some hundred ways to have it. */
 const resolved = new Map<string, Config>();
-const MOST_RESOLVED = 5000;
 
-function resolve(input: ConfigInput): Config {
-  const key = JSON.stringify(input);
+function resolve(schedule: Schedule, link: Link, gateway: number): Config {
+  const { left, right, children, pfs, hybrid, estranged } = link;
+  const { nat, window } = schedule;
+  const isMoving = [left, right].map((end) => isMobile(schedule, end));
+  const key = [left, right, gateway, children, pfs, hybrid, estranged, nat, window, ...isMoving].join(' ');
   const known = resolved.get(key);
   if (known !== undefined) return known;
-  if (resolved.size >= MOST_RESOLVED) resolved.clear();
-  const { config } = configFromObject(input);
+  const { config } = configFromObject({
+    // Its other addresses, which it tells its peers of (RFC 4555 §3.4).
+    ...(isMobile(schedule, gateway) && {
+      gateway: { listen: [homeAddress(schedule, gateway), awayAddress(gateway)] },
+    }),
+    control: { ...CONTROL, window_size: window },
+    connections: { [connectionName(link)]: connection(schedule, link, gateway) },
+  });
   resolved.set(key, config);
   return config;
 }
 
 export function configOf(schedule: Schedule, gateway: number, variant: number): Config {
-  const control = { ...CONTROL, window_size: schedule.window };
   const links = schedule.links.filter(({ left, right }) => left === gateway || right === gateway);
-  // Its other addresses, which it tells its peers of (RFC 4555 §3.4).
-  const listen = isMobile(schedule, gateway) ? [homeAddress(schedule, gateway), awayAddress(gateway)] : undefined;
-  const configs = links.map((link) =>
-    resolve({
-      ...(listen && { gateway: { listen } }),
-      control,
-      connections: { [connectionName(link)]: connection(schedule, link, gateway) },
-    }),
-  );
+  const configs = links.map((link) => resolve(schedule, link, gateway));
   const connections = links.map((link, index) =>
     settle(configs[index]!.connections[0]!, link, link.sides[link.left === gateway ? 0 : 1], variant),
   );

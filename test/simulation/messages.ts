@@ -22,15 +22,20 @@ interface Exchanges {
 /** @returns a 32-bit hash of a datagram: a collision can hide a violation once in four thousand million */
 function hash(data: Uint8Array): number {
   let value = data.length;
-  for (let at = 0; at < data.length; at++) value = Math.imul(value ^ data[at]!, 0x01000193);
+  const whole = data.length & ~3;
+  // Four bytes at a time; the rotation is for the high bits, which multiplying carries nowhere.
+  for (let at = 0; at < whole; at += 4)
+    value = Math.imul(((value << 7) | (value >>> 25)) ^ wordAt(data, at), 0x9e3779b1);
+  for (let at = whole; at < data.length; at++)
+    value = Math.imul(((value << 7) | (value >>> 25)) ^ data[at]!, 0x9e3779b1);
   return value >>> 0;
 }
 
 /** All exchanges of one incarnation of a gateway. */
 export class MessageWatch {
-  private readonly sas = new Map<string, Exchanges>();
+  private readonly sas = new Map<number, Exchanges>();
   private step = 0;
-  private trigger: { readonly id: number; readonly hash: number; readonly key: string } | undefined;
+  private trigger: { readonly id: number; readonly hash: number; readonly key: number } | undefined;
 
   /** @param data the datagram that the step is about */
   begin(data: Uint8Array | undefined): void {
@@ -59,7 +64,7 @@ export class MessageWatch {
     else this.answer(exchanges, id, hash(data));
   }
 
-  private of(key: string): Exchanges {
+  private of(key: number): Exchanges {
     const known = this.sas.get(key);
     if (known !== undefined) return known;
     const fresh: Exchanges = { lastRequest: -1, requests: new Map(), answers: new Map(), received: new Map() };
@@ -101,9 +106,10 @@ export class MessageWatch {
   }
 }
 
-const idOf = (data: Uint8Array): number => new DataView(data.buffer, data.byteOffset).getUint32(20);
+const wordAt = (data: Uint8Array, at: number): number =>
+  (data[at]! << 24) | (data[at + 1]! << 16) | (data[at + 2]! << 8) | data[at + 3]!;
 
-function keyOf(data: Uint8Array): string {
-  const view = new DataView(data.buffer, data.byteOffset);
-  return `${view.getUint32(0)}.${view.getUint32(4)}/${view.getUint32(8)}.${view.getUint32(12)}`;
-}
+const idOf = (data: Uint8Array): number => wordAt(data, 20) >>> 0;
+
+/** @returns 53 of the 128 bits of the SPIs, which are drawn at random */
+const keyOf = (data: Uint8Array): number => (wordAt(data, 4) >>> 0) * 0x20_0000 + (wordAt(data, 12) & 0x1f_ffff);
