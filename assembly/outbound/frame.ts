@@ -178,30 +178,29 @@ function protect(arena: usize, policy: usize, sa: usize): u32 {
 /**
  * Makes the packets fit the path: as they are; by smaller TCP segments or fragments, if they may be
  * fragmented; or by fragments of the outer packet: in transport mode, which is for whole packets
- * (RFC 4303 §3.3.4), and for IPv6 packets that any link must take (RFC 8200 §5).
+ * (RFC 4303 §3.3.4), for UDP super-frames, and for IPv6 packets that any link must take (RFC 8200 §5).
  * @returns false if the sender must be told
  */
 function fitTo(mtu: u32): bool {
   Frame.fragmented = false;
-  if (packetSize() <= mtu) return true;
+  const size = packetSize();
+  if (size <= mtu) return true;
   if (Frame.reassembled) return fragmentOuter();
-  if (Ip.version == 6) return Ip.length <= IPV6_LEAST_MTU && fragmentOuter();
-  if (Ip.df || mtu < Ip.header + TCP_HEADER + 8) return false;
+  if (Ip.version == 6 ? size > IPV6_LEAST_MTU : Ip.df || mtu < Ip.header + TCP_HEADER + 8) return false;
   if (Frame.segmentation == IPPROTO_TCP && mtu > Frame.header) {
     Frame.segment = mtu - Frame.header;
     Frame.packets = (Ip.length - Frame.header + Frame.segment - 1) / Frame.segment;
     return true;
   }
-  if (Frame.segmentation != 0) return false;
-  if (!(Wrap.flags & SA_FLAG_TUNNEL)) return fragmentOuter();
+  if (Ip.version == 6 || Frame.segmentation != 0 || !(Wrap.flags & SA_FLAG_TUNNEL)) return fragmentOuter();
   Frame.fragmented = true;
   Frame.packets = countFragments(mtu);
   return true;
 }
 
-/** @returns false if there would be more of it than a packet may have */
+/** @returns false if an outer packet would be longer than any may be */
 function fragmentOuter(): bool {
-  if (wrappedSize(Ip.length - Wrap.inside) > LONGEST_OUTER) return false;
+  if (wrappedSize(packetSize() - Wrap.inside) > LONGEST_OUTER) return false;
   wrapFragmentable();
   return true;
 }

@@ -159,6 +159,35 @@ describe('packets too long for the path', () => {
     expect((upper[6]! << 8) | upper[7]!).toBe(1280);
   });
 
+  it('makes what fits of IPv6 super-frames whose segments any link must take: senders go no lower', () => {
+    const sa = bed.protect();
+    bed.sad.setPathMtu(sa, 1280);
+    const inner = 1218;
+    const big = ip(tcp(pattern(9000)), { ...V6, protocol: 6 });
+    const payloads = bed
+      .send(unfinished(big, 40, 16, { gsoType: 4, gsoSize: 1220 }))
+      .map(({ bytes }) => openEsp(SA, bytes).payload);
+    expect(payloads.every((payload) => payload.length <= inner && isChecksumRight(payload))).toBe(true);
+    expect(Buffer.concat(payloads.map((payload) => payload.subarray(60)))).toEqual(Buffer.from(pattern(9000)));
+    const train = ip(udp(pattern(9000)), V6);
+    const sent = bed.send(unfinished(train, 40, 6, { gsoType: 5, gsoSize: 1232 }));
+    expect(sent.map(({ message }) => message)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    const datagrams = sent.map(({ bytes }) => openEsp(SA, bytes).payload);
+    expect(datagrams.every(isChecksumRight)).toBe(true);
+    expect(Buffer.concat(datagrams.map((packet) => packet.subarray(48)))).toEqual(Buffer.from(pattern(9000)));
+    expect(bed.send(unfinished(train, 40, 6, { gsoType: 5, gsoSize: 1233 }))).toHaveLength(0);
+    expect(bed.drops()).toEqual({ OutTooBig: 1 });
+  });
+
+  it('lets the datagrams of an IPv4 super-frame without DF be fragmented outside', () => {
+    bed.protect();
+    const sent = bed.send(unfinished(ip(udp(pattern(9000)), { fragment: 0 }), 20, 6, { gsoType: 5, gsoSize: 3000 }));
+    expect(sent.map(({ lane, message }) => [lane, message])).toEqual([0, 1, 2].map((one) => [A.LANE_UDP4, one]));
+    const datagrams = sent.map(({ bytes }) => openEsp(SA, bytes).payload);
+    expect(datagrams.every(isChecksumRight)).toBe(true);
+    expect(Buffer.concat(datagrams.map((packet) => packet.subarray(28)))).toEqual(Buffer.from(pattern(9000)));
+  });
+
   it.each([0, 20, 67])('takes a path MTU of %i, which not even the headers fit', (mtu) => {
     const ways = [
       {},

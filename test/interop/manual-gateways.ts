@@ -1,5 +1,5 @@
 /** Two gateways with manual SAs in the bed, and what hosts behind them do. */
-import { ADDRESSES, Bed, type Place, uniqueName } from '../../src/demo/bed.ts';
+import { ADDRESSES, Bed, type BedOptions, type Place, uniqueName } from '../../src/demo/bed.ts';
 import type { UdpReport } from '../../src/demo/datagrams.ts';
 import type { ManualGatewayOptions, ManualGatewayReport } from '../../src/demo/manual-gateway.ts';
 import type { PingReport } from '../../src/demo/ping.ts';
@@ -16,19 +16,30 @@ export class ManualGateway extends Speaker<ManualGatewayReport> {
   }
 }
 
+export interface ManualBedOptions extends BedOptions {
+  /** Changes the bed before anything runs there. */
+  readonly prepare?: (bed: Bed) => void;
+}
+
 export class ManualBed {
   static async create(
     options: Omit<ManualGatewayOptions, 'side'>,
-    bedOptions: Parameters<typeof Bed.create>[1] = {},
+    { prepare, ...bedOptions }: ManualBedOptions = {},
   ): Promise<ManualBed> {
     const bed = Bed.create(uniqueName('esman'), bedOptions);
+    try {
+      prepare?.(bed);
+    } catch (error) {
+      await bed.remove();
+      throw error;
+    }
     const start = (side: 'A' | 'B') =>
       new ManualGateway(
         bed.spawn(`gateway${side}`, process.execPath, [GATEWAY, JSON.stringify({ ...options, side })], {
           stdio: ['pipe', 'pipe', 'inherit'],
         }),
       );
-    const made = new ManualBed(bed, start('A'), start('B'), options.mode === 'transport');
+    const made = new ManualBed(bed, start('A'), start('B'), options);
     try {
       await Promise.all([made.a.line(), made.b.line()]);
     } catch (error) {
@@ -41,13 +52,22 @@ export class ManualBed {
   readonly bed: Bed;
   readonly a: ManualGateway;
   readonly b: ManualGateway;
+  /** Of traffic that the SAs are for. */
+  readonly families: readonly (4 | 6)[];
   readonly #transport: boolean;
 
-  private constructor(bed: Bed, a: ManualGateway, b: ManualGateway, transport: boolean) {
+  private constructor(
+    bed: Bed,
+    a: ManualGateway,
+    b: ManualGateway,
+    { mode, outer = 4 }: Omit<ManualGatewayOptions, 'side'>,
+  ) {
     this.bed = bed;
     this.a = a;
     this.b = b;
-    this.#transport = transport;
+    this.#transport = mode === 'transport';
+    // In transport mode the gateways talk, whose addresses are those of the outer packets.
+    this.families = this.#transport ? [outer] : [4, 6];
   }
 
   /** Where traffic starts and ends; in transport mode these are the gateways. */
