@@ -76,7 +76,7 @@ export function stranger(
 /** Whatever a gateway holds in memory for its peers. */
 export function held(node: Node): object {
   const { table, children, timers } = node.core['cx'];
-  const alive = timers['heap'].filter(({ cancelled }) => !cancelled).length;
+  const alive = timers['heap'].length;
   const ofSas = table
     .all()
     .map((each) =>

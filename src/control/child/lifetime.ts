@@ -31,19 +31,21 @@ export function scheduleChild(cx: Context, child: ChildSa): void {
   const { rekeyTime, lifeTime, randTime } = child.config;
   if (rekeyTime > 0) {
     child.rekeyAt = cx.now + jittered(cx, rekeyTime, randTime);
-    cx.setTimer(child, 'rekey', child.rekeyAt, () => softExpire(cx, child));
+    cx.setTimer(child, 'rekey', child.rekeyAt, softExpire);
   }
   if (lifeTime > 0) {
     child.expireAt = cx.now + lifeTime * 1000;
-    cx.setTimer(child, 'expire', child.expireAt, () => hardExpire(cx, child, 'its lifetime is over'));
+    cx.setTimer(child, 'expire', child.expireAt, endOfLife);
   }
 }
+
+const endOfLife = (cx: Context, child: ChildSa): void => hardExpire(cx, child, 'its lifetime is over');
 
 /** A limit of time, bytes or packets says: rekey. */
 export function softExpire(cx: Context, child: ChildSa): void {
   if (!isCurrent(child)) return;
   // A peer that still waits for the answer that made it would not know which child we speak of.
-  if (!child.sending) cx.setTimer(child, 'rekey', cx.now + CONFIRM_INTERVAL, () => softExpire(cx, child));
+  if (!child.sending) cx.setTimer(child, 'rekey', cx.now + CONFIRM_INTERVAL, softExpire);
   else cx.operations.rekeyChild(child.owner, child);
 }
 

@@ -10,10 +10,9 @@ import type { Cookies } from './cookie.ts';
 import type { Effect, Environment, IkeEvent, LogLevel, SaKey } from './effects.ts';
 import type { Cause } from './failure.ts';
 import type { IkeSa, WantedChild } from './sa.ts';
-import type { SmallMap } from './small-map.ts';
 import type { SaTable } from './table.ts';
 import type { Throttle } from './throttle.ts';
-import type { Timer, Timers } from './timers.ts';
+import type { TimerOwner, Timers } from './timers.ts';
 
 /** Operations that timers and commands begin; wired by the core, so that `tasks/` need not know each other. */
 export interface Operations {
@@ -42,11 +41,6 @@ export interface ContextParts {
   readonly exportKeys: boolean;
   /** Messages in RFC notation are only made where somebody reads them. */
   readonly debug: () => boolean;
-}
-
-/** An IKE SA or a child SA, with its timers by purpose. */
-interface TimerOwner {
-  readonly timers: SmallMap<string, Timer>;
 }
 
 export class Context {
@@ -129,9 +123,14 @@ export class Context {
   }
 
   /** Replaces the owner's timer of that purpose. */
-  setTimer(owner: TimerOwner, purpose: string, at: number, run: () => void): void {
+  setTimer<Owner extends TimerOwner>(
+    owner: Owner,
+    purpose: string,
+    at: number,
+    run: (cx: Context, owner: Owner) => void,
+  ): void {
     this.clearTimer(owner, purpose);
-    owner.timers.set(purpose, this.timers.set(at, run, owner.timers));
+    owner.timers.set(purpose, this.timers.setFor(owner, at, run));
   }
 
   clearTimer(owner: TimerOwner, purpose: string): void {

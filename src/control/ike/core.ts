@@ -55,7 +55,7 @@ export class IkeCore {
       environment,
       exportKeys,
       debug,
-      timers: new Timers(),
+      timers: new Timers(cx),
       table: new SaTable(),
       cookies: new Cookies(environment.crypto),
       throttle: new Throttle(),

@@ -73,7 +73,7 @@ export function inherit(cx: Context, old: IkeSa, next: IkeSa): void {
   for (const name of old.unwanted) next.unwanted.add(name);
   for (const [purpose, timer] of old.timers) {
     if (!purpose.startsWith(CREATE_AGAIN)) continue;
-    timer.among = next.timers;
+    timer.owner = next;
     next.timers.set(purpose, timer);
     old.timers.delete(purpose);
   }

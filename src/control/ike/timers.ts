@@ -1,110 +1,116 @@
 /** Every deadline of the core, in one heap; the driver needs to know of the earliest only. */
 
+import type { Context } from './context.ts';
 import type { SmallMap } from './small-map.ts';
+
+/** An IKE SA or a child SA, with its timers by purpose. */
+export interface TimerOwner {
+  readonly timers: SmallMap<string, Timer>;
+}
 
 /** Stands for one deadline. */
 export interface Timer {
   readonly at: number;
-  cancelled: boolean;
-  /** The timers of whoever has it: it is taken out of them before it runs. */
-  among: SmallMap<string, Timer> | undefined;
+  /** Its place in the heap; `NOWHERE` once it has run or was cancelled. */
+  place: number;
+  /** Whoever has it: it is taken out of the owner's timers before it runs. */
+  owner: TimerOwner | undefined;
 }
 
 interface Entry extends Timer {
   readonly order: number;
-  readonly run: () => void;
+  readonly run: (cx: Context, owner: TimerOwner) => void;
 }
+
+const NOWHERE = -1;
 
 /** Deadlines of one time run in the order in which they were set: a schedule replays exactly. */
 const before = (a: Entry, b: Entry): boolean => a.at < b.at || (a.at === b.at && a.order < b.order);
 
 export class Timers {
+  private readonly cx: Context;
   private readonly heap: Entry[] = [];
   private order = 0;
-  private cancelledCount = 0;
+
+  constructor(cx: Context) {
+    this.cx = cx;
+  }
 
   /** @param at milliseconds, on the clock that `run` is given */
-  set(at: number, run: () => void, among?: SmallMap<string, Timer>): Timer {
-    const entry: Entry = { at, run, order: this.order++, cancelled: false, among };
+  set(at: number, run: () => void): Timer {
+    return this.add(at, run, undefined);
+  }
+
+  /** The same for one of an owner's timers: with thousands of owners, one function for all saves a closure for each. */
+  setFor<Owner extends TimerOwner>(owner: Owner, at: number, run: (cx: Context, owner: Owner) => void): Timer {
+    return this.add(at, run as Entry['run'], owner);
+  }
+
+  private add(at: number, run: Entry['run'], owner: TimerOwner | undefined): Timer {
+    const entry: Entry = { at, run, order: this.order++, place: this.heap.length, owner };
     this.heap.push(entry);
-    this.up(this.heap.length - 1);
+    this.up(entry);
     return entry;
   }
 
+  /** Takes it out at once: long deadlines are often cancelled long before, and hold on to what they are for. */
   cancel(timer: Timer | undefined): void {
-    if (timer === undefined || timer.cancelled) return;
-    timer.cancelled = true;
-    this.cancelledCount++;
-    // Memory stays bounded by the timers that live: long deadlines are often cancelled long before.
-    if (this.cancelledCount > 64 && this.cancelledCount > this.heap.length / 2) this.sweep();
+    if (timer !== undefined && timer.place !== NOWHERE) this.remove(this.heap[timer.place]!);
   }
 
   /** @returns the earliest deadline */
   next(): number | undefined {
-    this.dropCancelled();
     return this.heap[0]?.at;
   }
 
   /** Runs everything that is due, including what becomes due on the way. */
   run(now: number): void {
     for (;;) {
-      this.dropCancelled();
       const first = this.heap[0];
       if (first === undefined || first.at > now) return;
-      this.pop();
-      first.cancelled = true;
-      first.among?.deleteValue(first);
-      first.run();
+      this.remove(first);
+      first.owner?.timers.deleteValue(first);
+      first.run(this.cx, first.owner!);
     }
   }
 
-  private dropCancelled(): void {
-    while (this.heap[0]?.cancelled) {
-      this.pop();
-      this.cancelledCount--;
+  /** The last one takes its place, and goes from there to where it belongs. */
+  private remove(entry: Entry): void {
+    const last = this.heap.pop()!;
+    if (last !== entry) {
+      this.put(last, entry.place);
+      this.up(last);
+      this.down(last);
+    }
+    entry.place = NOWHERE;
+  }
+
+  private up(entry: Entry): void {
+    while (entry.place > 0) {
+      const parent = this.heap[(entry.place - 1) >> 1]!;
+      if (!before(entry, parent)) return;
+      this.swap(entry, parent);
     }
   }
 
-  private sweep(): void {
-    const alive = this.heap.filter(({ cancelled }) => !cancelled).sort((a, b) => (before(a, b) ? -1 : 1));
-    this.heap.splice(0, this.heap.length, ...alive);
-    this.cancelledCount = 0;
-  }
-
-  private pop(): void {
-    const last = this.heap.pop();
-    if (last === undefined || this.heap.length === 0) return;
-    this.heap[0] = last;
-    this.down(0);
-  }
-
-  private up(index: number): void {
-    let at = index;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!before(this.heap[at]!, this.heap[parent]!)) return;
-      this.swap(at, parent);
-      at = parent;
-    }
-  }
-
-  private down(index: number): void {
-    let at = index;
+  private down(entry: Entry): void {
     for (;;) {
-      const left = 2 * at + 1;
-      const right = left + 1;
-      let least = at;
-      if (left < this.heap.length && before(this.heap[left]!, this.heap[least]!)) least = left;
-      if (right < this.heap.length && before(this.heap[right]!, this.heap[least]!)) least = right;
-      if (least === at) return;
-      this.swap(at, least);
-      at = least;
+      const left = this.heap[2 * entry.place + 1];
+      const right = this.heap[2 * entry.place + 2];
+      const least = left !== undefined && right !== undefined && before(right, left) ? right : left;
+      if (least === undefined || !before(least, entry)) return;
+      this.swap(entry, least);
     }
   }
 
-  private swap(a: number, b: number): void {
-    const held = this.heap[a]!;
-    this.heap[a] = this.heap[b]!;
-    this.heap[b] = held;
+  private swap(a: Entry, b: Entry): void {
+    const { place } = a;
+    this.put(a, b.place);
+    this.put(b, place);
+  }
+
+  private put(entry: Entry, place: number): void {
+    this.heap[place] = entry;
+    entry.place = place;
   }
 }

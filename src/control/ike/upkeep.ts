@@ -44,13 +44,15 @@ export function keepUp(cx: Context, sa: IkeSa): void {
   const { rekeyTime, overTime, randTime } = sa.connection;
   if (rekeyTime === 0) return;
   sa.rekeyAt = cx.now + jittered(cx, rekeyTime, randTime);
-  cx.setTimer(sa, 'rekey', sa.rekeyAt, () => rekeyNow(cx, sa));
+  cx.setTimer(sa, 'rekey', sa.rekeyAt, rekeyNow);
   if (overTime === 0) return;
-  cx.setTimer(sa, 'overtime', cx.now + (rekeyTime + overTime) * 1000, () => {
-    const over = because('ERR_OVERTIME', 'its lifetime is over and no rekeying succeeded');
-    if (isUsable(sa.state)) cx.operations.deleteIke(sa, 'expired', over.message);
-    else destroy(cx, sa, 'expired', over);
-  });
+  cx.setTimer(sa, 'overtime', cx.now + (rekeyTime + overTime) * 1000, endOfLife);
+}
+
+function endOfLife(cx: Context, sa: IkeSa): void {
+  const over = because('ERR_OVERTIME', 'its lifetime is over and no rekeying succeeded');
+  if (isUsable(sa.state)) cx.operations.deleteIke(sa, 'expired', over.message);
+  else destroy(cx, sa, 'expired', over);
 }
 
 function rekeyNow(cx: Context, sa: IkeSa): void {
@@ -63,9 +65,11 @@ export function scheduleReauthentication(cx: Context, sa: IkeSa): void {
   // A peer that called from an address of its own has to do it itself.
   if (reauthTime === 0 || (!sa.initiator && peerAddress(sa.connection) === undefined)) return;
   sa.reauthAt ??= sa.authenticatedAt + jittered(cx, reauthTime, randTime);
-  cx.setTimer(sa, 'reauth', Math.max(sa.reauthAt, cx.now), () => {
-    if (isUsable(sa.state)) cx.operations.reauthenticate(sa);
-  });
+  cx.setTimer(sa, 'reauth', Math.max(sa.reauthAt, cx.now), reauthenticateNow);
+}
+
+function reauthenticateNow(cx: Context, sa: IkeSa): void {
+  if (isUsable(sa.state)) cx.operations.reauthenticate(sa);
 }
 
 /** When something authentic last came from the peer, in IKE or in any child (RFC 7296 §2.4). */
@@ -77,14 +81,22 @@ function lastSign(cx: Context, sa: IkeSa): number {
 function scheduleLiveness(cx: Context, sa: IkeSa): void {
   const delay = sa.connection.dpdDelay * 1000;
   if (delay === 0) return;
-  const due = Math.max(lastSign(cx, sa) + delay, cx.now + 1);
-  cx.setTimer(sa, 'liveness', due, () => {
-    const silent = cx.now - lastSign(cx, sa) >= delay;
-    // A request that is under way finds out by itself.
-    if (silent && isUsable(sa.state) && sa.window.outstanding.size === 0) cx.operations.checkLiveness(sa);
-    if (silent) sa.lastReceived = Math.max(sa.lastReceived, cx.now - delay + Math.min(delay, 1000));
-    scheduleLiveness(cx, sa);
-  });
+  cx.setTimer(sa, 'liveness', Math.max(lastSign(cx, sa) + delay, cx.now + 1), lookForLife);
+}
+
+function lookForLife(cx: Context, sa: IkeSa): void {
+  const delay = sa.connection.dpdDelay * 1000;
+  const silent = cx.now - lastSign(cx, sa) >= delay;
+  // A request that is under way finds out by itself.
+  if (silent && isUsable(sa.state) && sa.window.outstanding.size === 0) cx.operations.checkLiveness(sa);
+  if (silent) sa.lastReceived = Math.max(sa.lastReceived, cx.now - delay + Math.min(delay, 1000));
+  scheduleLiveness(cx, sa);
+}
+
+/** When we last sent something to the peer, in IKE or in any child. */
+function lastSent(cx: Context, sa: IkeSa): number {
+  const used = [...sa.children.values()].map((child) => cx.environment.counters(child.keyOut)?.lastUsed ?? 0);
+  return Math.max(sa.lastSent, ...used);
 }
 
 /** Only the side behind the NAT keeps its mapping alive, and only when it sends nothing else (RFC 3948 §4). */
@@ -94,17 +106,15 @@ function scheduleKeepalive(cx: Context, sa: IkeSa): void {
     cx.clearTimer(sa, 'keepalive');
     return;
   }
-  const lastSent = Math.max(
-    sa.lastSent,
-    ...[...sa.children.values()].map((child) => cx.environment.counters(child.keyOut)?.lastUsed ?? 0),
-  );
-  cx.setTimer(sa, 'keepalive', Math.max(lastSent, cx.now - pause + 1) + pause, () => {
-    if (cx.now - lastSent >= pause) {
-      sa.lastSent = cx.now;
-      cx.push({ type: 'send', datagram: { local: sa.local, remote: sa.remote, data: KEEPALIVE } });
-    }
-    scheduleKeepalive(cx, sa);
-  });
+  cx.setTimer(sa, 'keepalive', Math.max(lastSent(cx, sa) + pause, cx.now + 1), keepAlive);
+}
+
+function keepAlive(cx: Context, sa: IkeSa): void {
+  if (cx.now - lastSent(cx, sa) >= cx.limits.keepalive * 1000) {
+    sa.lastSent = cx.now;
+    cx.push({ type: 'send', datagram: { local: sa.local, remote: sa.remote, data: KEEPALIVE } });
+  }
+  scheduleKeepalive(cx, sa);
 }
 
 /** The path changed: a NAT may have appeared, or gone. */
