@@ -47,7 +47,7 @@ export class Spd {
   readonly #classifiers: Readonly<Record<Direction, number>>;
   readonly #installed = new Map<PolicyHandle, Installed>();
   /** The policies that point to each SA, by the address of its record. */
-  readonly #users = new Map<number, Set<Installed>>();
+  readonly #users = new Map<number, Installed[]>();
   readonly #free: number[] = [];
   #recordsUsed = 0;
   #nextHandle = 1;
@@ -116,7 +116,7 @@ export class Spd {
   forgetSa(sa: SaHandle): void {
     const address = this.#saAddress(sa);
     if (address === undefined) return;
-    for (const policy of this.#users.get(address) ?? []) this.#pointTo(policy, 0);
+    for (const policy of [...(this.#users.get(address) ?? [])]) this.#pointTo(policy, 0);
   }
 
   /** Takes a policy out of force; unknown ones are ignored. */
@@ -153,13 +153,13 @@ export class Spd {
     Atomics.store(this.#signed, (policy.address + R.POLICY_SA) >>> 2, sa);
     if (policy.sa === sa) return;
     const before = this.#users.get(policy.sa);
-    before?.delete(policy);
-    if (before?.size === 0) this.#users.delete(policy.sa);
+    before?.splice(before.indexOf(policy), 1);
+    if (before?.length === 0) this.#users.delete(policy.sa);
     policy.sa = sa;
     if (sa === 0) return;
     const users = this.#users.get(sa);
-    if (users === undefined) this.#users.set(sa, new Set([policy]));
-    else users.add(policy);
+    if (users === undefined) this.#users.set(sa, [policy]);
+    else users.push(policy);
   }
 
   #takeRecord(): number {

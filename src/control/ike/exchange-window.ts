@@ -2,6 +2,7 @@
  * Message IDs and windows of one IKE SA (RFC 7296 §2.1–§2.3): which of the peer's requests is new,
  * which a repetition, and which of ours wait for an answer. IDs only ever grow.
  */
+import { plainBytes } from '../wire/bytes.ts';
 import { SmallMap } from './small-map.ts';
 import type { Task } from './task.ts';
 import type { Timer } from './timers.ts';
@@ -20,7 +21,8 @@ export interface Outstanding {
 interface Answered {
   /** SHA-256 of the datagram, of a fragmented request that of its first fragment. */
   readonly digest: string;
-  readonly datagrams: readonly Uint8Array[];
+  /** A character for each byte: every SA keeps some for good, and as a Uint8Array each would take 500 bytes more. */
+  readonly datagrams: readonly string[];
 }
 
 export type RequestKind = 'new' | 'answered' | 'stale';
@@ -91,11 +93,12 @@ export class ExchangeWindow {
   /** @returns the datagrams of the answer if exactly this request was answered before */
   repeat(messageId: number, digest: string): readonly Uint8Array[] | undefined {
     const answer = this.answers.get(messageId);
-    return answer?.digest === digest ? answer.datagrams : undefined;
+    if (answer?.digest !== digest) return undefined;
+    return answer.datagrams.map((text) => plainBytes(Buffer.from(text, 'latin1')));
   }
 
   answered(messageId: number, digest: string, datagrams: readonly Uint8Array[]): void {
-    this.answers.set(messageId, { digest, datagrams });
+    this.answers.set(messageId, { digest, datagrams: datagrams.map((data) => Buffer.from(data).toString('latin1')) });
     while (this.answers.has(this.expected)) this.expected++;
     // The peer's oldest outstanding request is at most a window behind the newest one answered.
     for (const id of this.answers.keys()) if (id < this.expected - this.receiveSize) this.answers.delete(id);

@@ -13,7 +13,7 @@ import type { Proposal, Transform } from '../wire/payloads/sa.ts';
 import { ExchangeWindow } from './exchange-window.ts';
 import type { Cause } from './failure.ts';
 import type { Reassembly } from './fragment.ts';
-import { SmallMap, SmallSet } from './small-map.ts';
+import { NONE, SmallMap, SmallSet } from './small-map.ts';
 import { checkIkeTransition } from './states.ts';
 import type { Task } from './task.ts';
 import type { Timer } from './timers.ts';
@@ -81,7 +81,7 @@ export class IkeSa {
   remote: Endpoint;
   connection: ConnectionConfig;
   /** Responder, before IKE_AUTH: every connection that the addresses and the proposal allow. */
-  candidates: readonly ConnectionConfig[] = [];
+  candidates: readonly ConnectionConfig[] = NONE;
   natLocal = false;
   natRemote = false;
   readonly peer: PeerFeatures = {
@@ -92,7 +92,7 @@ export class IkeSa {
     ppk: false,
     hashes: undefined,
   };
-  transforms: readonly Transform[] = [];
+  transforms: readonly Transform[] = NONE;
   algorithms: IkeAlgorithms | undefined;
   keys: IkeKeys | undefined;
   protection: IkeProtection | undefined;
@@ -111,7 +111,7 @@ export class IkeSa {
   /** Children to make once the SA is there, the first one within IKE_AUTH. */
   readonly wanted: WantedChild[] = [];
   /** The same, unchanged, for another try. */
-  wantedAtFirst: readonly WantedChild[] = [];
+  wantedAtFirst: readonly WantedChild[] = NONE;
   /** Outbound SPIs of children that the peer deleted before we heard that they had been made. */
   readonly deletedEarly = new SmallSet<number>();
   /** Names of children that are asked for with CREATE_CHILD_SA right now. */
@@ -152,7 +152,7 @@ export class IkeSa {
   /** MOBIKE: hash of our address as the peer last saw it. */
   natMapping: string | undefined;
   /** MOBIKE: the peer's other addresses. */
-  peerAddresses: readonly string[] = [];
+  peerAddresses: readonly string[] = NONE;
 
   private current: IkeSaState = 'CREATED';
 

@@ -4,7 +4,9 @@
  * change them on the way: what was there at the beginning is what comes. The lists are as long as what
  * is in them: `push` would leave room for sixteen more.
  */
-const NONE: readonly never[] = [];
+
+/** One empty list for all: each of its own would take 32 bytes. */
+export const NONE: readonly never[] = [];
 
 export class SmallMap<K, V> {
   private names: readonly K[] = NONE;

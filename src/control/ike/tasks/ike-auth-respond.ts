@@ -29,6 +29,7 @@ import { noteWindowSize } from '../features.ts';
 import { because, destroy } from '../lifecycle.ts';
 import { adoptPpkKeys, namesPpk, withPpk } from '../ppk.ts';
 import type { IkeSa } from '../sa.ts';
+import { NONE } from '../small-map.ts';
 import { isUsable } from '../states.ts';
 import type { Answer, Received } from '../task.ts';
 import { established } from '../upkeep.ts';
@@ -65,7 +66,7 @@ function chooseConnection(sa: IkeSa, idI: IdPayload, idR: IdPayload | undefined)
     );
   }
   sa.connection = first;
-  sa.candidates = [];
+  sa.candidates = NONE;
 }
 
 /** @returns the keys with the PPK in them, if the peer used it */
