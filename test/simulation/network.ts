@@ -111,11 +111,11 @@ export class Network {
 
   /** @returns what happens to the next datagram of that gateway's; undefined for nothing */
   fate(from: number, length: number): Fate | undefined {
-    const name = `${from}/${this.counts[from]!++}`;
+    const count = this.counts[from]!++;
     if (this.calm) return undefined;
     const { fates, faults } = this.schedule;
-    const fate = fates === undefined ? this.draw(faults, length) : fates[name];
-    if (fate !== undefined) this.fates[name] = fate;
+    const fate = fates === undefined ? this.draw(faults, length) : fates[`${from}/${count}`];
+    if (fate !== undefined) this.fates[`${from}/${count}`] = fate;
     return fate;
   }
 

@@ -39,6 +39,8 @@ function intersectAddresses(
   a: SelectorSide['addresses'],
   b: SelectorSide['addresses'],
 ): SelectorSide['addresses'] | undefined {
+  // Nearly always both sides are configured alike.
+  if (isSameRange(a, b)) return b;
   const [aFrom, aTo, bFrom, bTo] = [a.from, a.to, b.from, b.to].map(addressBytes);
   if (aFrom!.length !== bFrom!.length) return undefined;
   const [low, high] = [compareAddresses(aFrom!, bFrom!), compareAddresses(aTo!, bTo!)];
@@ -72,12 +74,16 @@ export function intersect(a: Selector, b: Selector): Selector | undefined {
   return isWithin ? b : { protocol, addresses, ports };
 }
 
-const key = (selector: Selector): string => JSON.stringify(selector);
+const isSameRange = (a: { from: unknown; to: unknown }, b: { from: unknown; to: unknown }): boolean =>
+  a.from === b.from && a.to === b.to;
+
+const isSame = (a: Selector, b: Selector): boolean =>
+  a === b || (a.protocol === b.protocol && isSameRange(a.addresses, b.addresses) && isSameRange(a.ports, b.ports));
 
 /** @returns whether `outer` takes all that `inner` takes */
 export function contains(outer: Selector, inner: Selector): boolean {
   const both = intersect(outer, inner);
-  return both !== undefined && key(both) === key({ ...inner });
+  return both !== undefined && isSame(both, inner);
 }
 
 /** @returns the selectors without those that another one contains, in order */

@@ -4,15 +4,16 @@
  * (RFC 7296 §2.5), but must be complete and must not repeat what is there once.
  */
 import { syntaxError } from '../wire/error.ts';
-import { EXCHANGE, exchangeName, isErrorNotify, NOTIFY, notifyName } from '../wire/iana.ts';
+import { EXCHANGE, exchangeName, isErrorNotify, NOTIFY } from '../wire/iana.ts';
 import type { Payload, PayloadKind } from '../wire/payloads/index.ts';
 
 /** A payload kind, or one notify type that has a place of its own. */
 type Slot = Exclude<PayloadKind, 'unknown'> | `N(${keyof typeof NOTIFY})`;
 
 interface MessageRules {
-  /** Places in the order of Appendix C. */
+  /** Places in the order of Appendix C: of kinds, and of notify types that have one of their own. */
   readonly places: ReadonlyMap<string, number>;
+  readonly notifyPlaces: ReadonlyMap<number, number>;
   /** Must be there, once. */
   readonly required: readonly PayloadKind[];
   /** May be there, once. */
@@ -27,6 +28,10 @@ interface ExchangeRules {
   readonly response: MessageRules;
 }
 
+type NotifySlot = Extract<Slot, `N(${string})`>;
+const isNotify = (slot: Slot): slot is NotifySlot => slot.startsWith('N(');
+const notifyOf = (slot: NotifySlot): number => NOTIFY[slot.slice(2, -1) as keyof typeof NOTIFY];
+
 const rules = (
   order: readonly Slot[],
   required: readonly PayloadKind[],
@@ -34,6 +39,7 @@ const rules = (
   repeated: readonly PayloadKind[] = [],
 ): MessageRules => ({
   places: new Map(order.map((slot, place) => [slot, place])),
+  notifyPlaces: new Map(order.flatMap((slot, place) => (isNotify(slot) ? [[notifyOf(slot), place] as const] : []))),
   required,
   optional,
   repeated,
@@ -135,23 +141,23 @@ const isInstead = (payloads: readonly Payload[]): boolean =>
 export function checkPayloads(exchange: number, response: boolean, payloads: readonly Payload[]): void {
   const exchangeRules = RULES[exchange];
   if (exchangeRules === undefined) throw syntaxError(`${exchangeName(exchange)} is no exchange we know`);
-  const message = `${exchangeName(exchange)} ${response ? 'response' : 'request'}`;
+  const message = () => `${exchangeName(exchange)} ${response ? 'response' : 'request'}`;
   const { required, optional, repeated } = response ? exchangeRules.response : exchangeRules.request;
   const counts = new Map<PayloadKind, number>();
   for (const { kind } of payloads) counts.set(kind, (counts.get(kind) ?? 0) + 1);
   if (!(response && isInstead(payloads))) {
-    for (const kind of required) if (!counts.has(kind)) throw syntaxError(`${message} has no ${kind} payload`);
+    for (const kind of required) if (!counts.has(kind)) throw syntaxError(`${message()} has no ${kind} payload`);
   }
   for (const [kind, count] of counts) {
     if (count === 1 || ALWAYS_REPEATED.includes(kind) || repeated.includes(kind)) continue;
     if (required.includes(kind) || optional.includes(kind)) {
-      throw syntaxError(`${message} has ${count} ${kind} payloads`);
+      throw syntaxError(`${message()} has ${count} ${kind} payloads`);
     }
   }
 }
 
-function place({ places }: MessageRules, payload: Payload): number {
-  const own = payload.kind === 'N' ? places.get(`N(${notifyName(payload.notify)})`) : undefined;
+function place({ places, notifyPlaces }: MessageRules, payload: Payload): number {
+  const own = payload.kind === 'N' ? notifyPlaces.get(payload.notify) : undefined;
   return own ?? places.get(payload.kind) ?? places.size;
 }
 
@@ -159,6 +165,7 @@ function place({ places }: MessageRules, payload: Payload): number {
 export function inOrder(exchange: number, response: boolean, payloads: readonly Payload[]): Payload[] {
   const rules = response ? RULES[exchange]!.response : RULES[exchange]!.request;
   const places = payloads.map((payload) => place(rules, payload));
+  if (places.every((at, index) => index === 0 || places[index - 1]! <= at)) return [...payloads];
   const order = [...payloads.keys()].sort((a, b) => places[a]! - places[b]! || a - b);
   return order.map((index) => payloads[index]!);
 }

@@ -77,8 +77,19 @@ export const parseProposals = (protocol: number, texts: readonly string[]): Prop
 /** @returns what `default` stands for */
 export const defaultProposals = (protocol: number): ProposalConfig[] => parseProposals(protocol, ['default']);
 
+/** What lists of transforms look like, by PROTOCOL: the same list serves many SAs. */
+const formatted = new Map<number, WeakMap<readonly Transform[], string>>();
+
 /** @returns the transforms in keywords: `aes128gcm16-prfsha256-x25519-ke1_mlkem768`; without `noesn`, which goes without saying */
 export function formatProposal(protocol: number, transforms: readonly Transform[]): string {
+  const known = formatted.get(protocol) ?? new WeakMap<readonly Transform[], string>();
+  formatted.set(protocol, known);
+  const text = known.get(transforms) ?? inKeywords(protocol, transforms);
+  known.set(transforms, text);
+  return text;
+}
+
+function inKeywords(protocol: number, transforms: readonly Transform[]): string {
   const rank = ({ type }: Transform): number => {
     const index = TYPE_ORDER.indexOf(type as (typeof TYPE_ORDER)[number]);
     return index >= 0 ? index : type === TRANSFORM.ESN ? Number.MAX_SAFE_INTEGER : type;

@@ -66,7 +66,9 @@ const sameList = (a: readonly Transform[], b: readonly Transform[]): boolean =>
 
 /** @returns every transform type that one of them names, in the order of their numbers */
 function typesOf(...lists: readonly (readonly Transform[])[]): number[] {
-  return [...new Set(lists.flatMap((list) => list.map(({ type }) => type)))].sort((a, b) => a - b);
+  const types: number[] = [];
+  for (const list of lists) for (const { type } of list) if (!types.includes(type)) types.push(type);
+  return types.sort((a, b) => a - b);
 }
 
 /** @returns one transform for each type, or the types that have nothing in common */
