@@ -83,6 +83,8 @@ export interface SaParameters {
   readonly df?: 'copy' | 'set' | 'clear';
   /** Copy the inner DSCP to the outer header; default true. */
   readonly copyDscp?: boolean;
+  /** Outer DSCP by inner DSCP, both 0 to 63, for those that are neither copied nor cleared. */
+  readonly dscpMap?: Readonly<Record<number, number>>;
   /** For messages and counters: the child SA this belongs to. */
   readonly name: string;
   /** The connection it belongs to, which may have a crypto backend of its own (`BackendChoice`). */

@@ -111,7 +111,7 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
     this.#config = config;
     this.#logger = logger;
     this.#dataPlane = dataPlane;
-    this.#manual = new ManualEntries(dataPlane);
+    this.#manual = new ManualEntries(dataPlane, (sa) => this.#onExpire(sa, 'hard', 'time'));
     this.#names = names;
     this.#controlPlane = new ControlPlane({
       dataPlane,

@@ -185,6 +185,17 @@ describe('a gateway', () => {
     expect(await client.reload()).toEqual({ changed: [], restart: [] });
   });
 
+  it('ends a manual SA when its time is up, and says so', async () => {
+    writeFileSync(file, CONFIG.replace('spi: 0x1000', 'spi: 0x1001\n    life_time: 300ms'));
+    await client.reload();
+    expect((await client.status()).manualSas).toMatchObject([{ name: 'to', spi: '00001001' }]);
+    await expect.poll(async () => (await client.status()).manualSas).toEqual([]);
+    expect(messages()).toContain('manual SA "to" ended; give it new keys');
+    writeFileSync(file, CONFIG);
+    await client.reload();
+    expect((await client.status()).manualSas).toMatchObject([{ name: 'to', spi: '00001000' }]);
+  });
+
   it('keeps what it has when the new configuration is wrong', async () => {
     writeFileSync(file, CONFIG.replace('bypass', 'bypas'));
     await expect(client.reload()).rejects.toMatchObject({

@@ -80,8 +80,11 @@ export const HEADER_ICMP6 = 64;
 //     +---------+---------+---------+---------+---------+---------+---------+---------+
 // 224 | LOCAL: struct sockaddr_in or sockaddr_in6 (28)                      | L_LEN   |
 //     +---------+---------+---------+---------+---------+---------+---------+---------+
-// 256 | HEADER: template of the outer IP header (40), rest zero                       |
-//     +-------------------------------------------------------------------------------+
+// 256 | HEADER: template of the outer IP header (40)                                  |
+//     +                   +---------+---------+---------+---------+---------+---------+
+// 288 |                   | DSCP_   | reserved                                        |
+//     |                   | MAP     |                                                 |
+//     +-------------------+---------+-------------------------------------------------+
 
 export const SA_SIZE = 320;
 /** u32: one of SA_STATE_*. */
@@ -153,6 +156,9 @@ export const SA_LOCAL = 224;
 export const SA_LOCAL_LENGTH = 252;
 /** Template of the outer IP header for tunnel mode; lengths, ID, DSCP and checksum are filled per packet. */
 export const SA_HEADER = 256;
+export const SA_HEADER_SIZE = 40;
+/** u32: address of 64 bytes, the outer DSCP for each inner one; 0 without SA_FLAG_MAP_DSCP. */
+export const SA_DSCP_MAP = 296;
 
 export const SA_STATE_FREE = 0;
 export const SA_STATE_LIVE = 1;
@@ -175,6 +181,8 @@ export const SA_FLAG_DF_COPY = 512;
 export const SA_FLAG_COPY_DSCP = 1024;
 /** LOCAL is a multicast group: the destination is part of the look-up (RFC 4301 §4.1). */
 export const SA_FLAG_MULTICAST = 2048;
+/** The outer DSCP follows from the inner one by DSCP_MAP. */
+export const SA_FLAG_MAP_DSCP = 4096;
 
 /** Bucket of an SPI (as loaded from the wire): h = SPI × FACTOR mod 2^32, (h ⊕ h >> SHIFT) & SPI_MASK. */
 export const SPI_HASH_FACTOR = 0x9e3779b1;

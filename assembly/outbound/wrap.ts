@@ -33,12 +33,14 @@ import {
 import { LANE_RAW4, LANE_RAW6, LANE_UDP4, LANE_UDP4_DF } from "../layout/arena";
 import {
   SA_BLOCK_MASK,
+  SA_DSCP_MAP,
   SA_FLAG_AH,
   SA_FLAG_COPY_DSCP,
   SA_FLAG_COUNTER_IV,
   SA_FLAG_DF_COPY,
   SA_FLAG_DF_SET,
   SA_FLAG_ESN,
+  SA_FLAG_MAP_DSCP,
   SA_FLAG_OUTER6,
   SA_FLAG_TUNNEL,
   SA_FLAG_UDP,
@@ -96,8 +98,7 @@ export function wrapWith(sa: usize): bool {
     Wrap.inside = 0;
     Wrap.outer = load<u32>(sa, SA_HEADER_LENGTH);
     Wrap.next = Ip.version == 4 ? IPPROTO_IPIP : IPPROTO_IPV6;
-    // RFC 6040 §4.1, normal mode: ECN is copied; DSCP as RFC 4301 §5.1.2.1 lets the administrator choose.
-    Wrap.tos = flags & SA_FLAG_COPY_DSCP ? Ip.tos : Ip.tos & 3;
+    Wrap.tos = outerTos(sa, flags);
     Wrap.df = (flags & SA_FLAG_DF_SET) != 0 || ((flags & SA_FLAG_DF_COPY) != 0 && Ip.df);
   } else {
     // Transport mode is for packets between the SA's own ends.
@@ -113,6 +114,13 @@ export function wrapWith(sa: usize): bool {
   chooseRoute(sa, flags);
   setPadding(sa, flags, Wrap.inside);
   return true;
+}
+
+/** RFC 6040 §4.1, normal mode: ECN is copied; DSCP as RFC 4301 §5.1.2.1 lets the administrator choose. */
+@inline
+function outerTos(sa: usize, flags: u32): u32 {
+  if (flags & SA_FLAG_MAP_DSCP) return (<u32>load<u8>(load<u32>(sa, SA_DSCP_MAP) + (Ip.tos >>> 2)) << 2) | (Ip.tos & 3);
+  return flags & SA_FLAG_COPY_DSCP ? Ip.tos : Ip.tos & 3;
 }
 
 /**

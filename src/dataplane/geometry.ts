@@ -15,6 +15,7 @@ import {
   SA_FLAG_DF_SET,
   SA_FLAG_ESN,
   SA_FLAG_INBOUND,
+  SA_FLAG_MAP_DSCP,
   SA_FLAG_MULTICAST,
   SA_FLAG_OUTER6,
   SA_FLAG_TUNNEL,
@@ -50,7 +51,7 @@ const flag = (condition: boolean, bit: number): number => (condition ? bit : 0);
 /** What an SA's geometry follows from. */
 type Shape = Pick<
   SaParameters,
-  'direction' | 'protocol' | 'mode' | 'local' | 'udpEncapsulation' | 'esn' | 'suite' | 'df' | 'copyDscp'
+  'direction' | 'protocol' | 'mode' | 'local' | 'udpEncapsulation' | 'esn' | 'suite' | 'df' | 'copyDscp' | 'dscpMap'
 >;
 
 export function geometryOf(parameters: Shape): Geometry {
@@ -69,6 +70,7 @@ export function geometryOf(parameters: Shape): Geometry {
     flag(parameters.df === 'set', SA_FLAG_DF_SET) |
     flag((parameters.df ?? 'copy') === 'copy', SA_FLAG_DF_COPY) |
     flag(parameters.copyDscp ?? true, SA_FLAG_COPY_DSCP) |
+    flag(parameters.dscpMap !== undefined, SA_FLAG_MAP_DSCP) |
     flag(isMulticast(parameters.local.address), SA_FLAG_MULTICAST);
   const udp = parameters.udpEncapsulation;
   return {

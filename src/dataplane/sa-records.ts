@@ -17,6 +17,8 @@ const MAX_U32 = 0xffffffff;
 /** A successor is asked for when this part of the sequence numbers is used up. */
 const SOFT_SEQUENCE = 15 / 16;
 const HOP_LIMIT = 64;
+/** DSCP has six bits (RFC 2474 §3). */
+const DSCPS = 64;
 const IPPROTO = { udp: 17, esp: 50, ah: 51 } as const;
 
 /** What an SA's outer header follows from. */
@@ -56,6 +58,11 @@ export class SaRecords {
       const window = windowSize(parameters.replayWindow);
       if (window > 0) set(R.SA_WINDOW, this.#heap.allocate(windowRing(window) / 8));
       set(R.SA_WINDOW_SIZE, window);
+    }
+    if (parameters.dscpMap !== undefined) {
+      const map = this.#heap.allocate(DSCPS);
+      set(R.SA_DSCP_MAP, map);
+      bytes.set(dscpTable(parameters), map);
     }
     const { selectors } = parameters;
     if (selectors.length === 0) return;
@@ -141,11 +148,15 @@ export class SaRecords {
     words[(address + R.SA_REMOTE_LENGTH) >>> 2] = writeSockaddr(bytes, address + R.SA_REMOTE, ported(remote));
     words[(address + R.SA_LOCAL_LENGTH) >>> 2] = writeSockaddr(bytes, address + R.SA_LOCAL, ported(local));
     const header = outerHeader(parameters);
-    bytes.fill(0, address + R.SA_HEADER, address + R.SA_SIZE);
+    bytes.fill(0, address + R.SA_HEADER, address + R.SA_HEADER + R.SA_HEADER_SIZE);
     bytes.set(header, address + R.SA_HEADER);
     words[(address + R.SA_HEADER_LENGTH) >>> 2] = header.length;
   }
 }
+
+/** @returns the outer DSCP for each inner one */
+const dscpTable = ({ dscpMap = {}, copyDscp = true }: SaParameters): Uint8Array =>
+  Uint8Array.from({ length: DSCPS }, (_, inner) => dscpMap[inner] ?? (copyDscp ? inner : 0));
 
 /** @returns numbers the window holds: a multiple of 32; 0 switches anti-replay off */
 function windowSize(wanted: number): number {

@@ -45,6 +45,7 @@ type Kept = Pick<
   | 'esn'
   | 'df'
   | 'copyDscp'
+  | 'dscpMap'
   | 'name'
   | 'connection'
 >;
@@ -333,7 +334,8 @@ export class Sad {
     const { words } = this.#memory;
     const key = words[(address + R.SA_KEY) >>> 2]!;
     if (key !== 0) this.#forget(key);
-    for (const field of [R.SA_KEY, R.SA_WINDOW, R.SA_SELECTORS]) this.#heap.free(words[(address + field) >>> 2]!);
+    for (const field of [R.SA_KEY, R.SA_WINDOW, R.SA_SELECTORS, R.SA_DSCP_MAP])
+      this.#heap.free(words[(address + field) >>> 2]!);
     this.#records.clear(address);
     this.#freeRecords.push(address);
   }
@@ -398,6 +400,7 @@ const kept = (parameters: Kept): Kept => ({
   esn: parameters.esn,
   df: parameters.df,
   copyDscp: parameters.copyDscp,
+  dscpMap: parameters.dscpMap,
   name: parameters.name,
   connection: parameters.connection,
 });

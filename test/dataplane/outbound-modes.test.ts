@@ -79,6 +79,34 @@ describe('tunnel mode on raw lanes', () => {
   });
 });
 
+describe('the DSCP of the outer header', () => {
+  const dscpMap = { 46: 34, 10: 0 };
+
+  it.each([
+    [{ dscpMap }, 46, 34],
+    [{ dscpMap }, 10, 0],
+    [{ dscpMap }, 8, 8],
+    [{ dscpMap, copyDscp: false }, 46, 34],
+    [{ dscpMap, copyDscp: false }, 8, 0],
+  ])('with %o is, for %i, %i, beside ECN', (more, inner, outer) => {
+    bed.protect({ ...more, udpEncapsulation: false });
+    const [datagram] = bed.send(frame(ip(udp(pattern(10)), { tos: (inner << 2) | 1 })));
+    expect(datagram!.bytes[1]).toBe((outer << 2) | 1);
+    bed.protect({ ...more, local: LOCAL6, remote: REMOTE6 }, { priority: 1 });
+    expect(bed.send(frame(ip(udp(pattern(10)), { ...V6, tos: (inner << 2) | 1 })))[0]!.tos).toBe((outer << 2) | 1);
+  });
+
+  it('is still mapped when the SA has moved, and its table is given back', () => {
+    const sa = bed.protect({ dscpMap, udpEncapsulation: false });
+    bed.sad.move(sa, LOCAL6, REMOTE6, false);
+    const [datagram] = bed.send(frame(ip(udp(pattern(10)), { tos: 46 << 2 })));
+    expect([...datagram!.bytes.subarray(0, 2)]).toEqual([0x68, 0x80]);
+    const before = bed.heap.used;
+    bed.sad.remove(bed.sad.install({ ...SA, dscpMap }));
+    expect(bed.heap.used).toBe(before);
+  });
+});
+
 describe('traffic flow confidentiality', () => {
   it('pads packets behind their end in tunnel mode, and the receiver finds them by their length', () => {
     bed.protect({ tfcPadding: 1000 });

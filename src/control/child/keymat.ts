@@ -93,8 +93,9 @@ export function saParameters(
     },
     ...(config.tfcPadding > 0 && { tfcPadding: config.tfcPadding }),
     ...(config.tfcDummies > 0 && direction === 'out' && { tfcDummies: config.tfcDummies }),
-    df: config.copyDf ? 'copy' : 'clear',
+    df: config.df,
     copyDscp: config.copyDscp,
+    ...(config.dscpMap && { dscpMap: config.dscpMap }),
     name: config.name,
     connection: sa.connection.name,
   };

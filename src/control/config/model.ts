@@ -79,8 +79,9 @@ export interface ChildConfig {
   readonly replayWindow: number;
   readonly tfcPadding: number;
   readonly tfcDummies: number;
-  readonly copyDf: boolean;
+  readonly df: NonNullable<SaParameters['df']>;
   readonly copyDscp: boolean;
+  readonly dscpMap?: NonNullable<SaParameters['dscpMap']>;
   /**
    * Lower is looked up first; children have 1000 and the file's policies 100 unless they say otherwise.
    * Wide selectors add up to 99, so that among children of one priority the narrower is found first.
@@ -156,6 +157,8 @@ export interface IkeLimits {
 export interface ManualSaConfig {
   readonly name: string;
   readonly parameters: Omit<SaParameters, 'name'>;
+  /** Seconds from its installation to its end; 0 for never. */
+  readonly lifeTime: number;
 }
 
 /**

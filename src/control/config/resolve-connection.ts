@@ -265,8 +265,9 @@ function resolveChild(context: ResolveContext, at: At, name: string, values: Chi
     replayWindow: values.replay_window,
     tfcPadding: values.tfc_padding,
     tfcDummies: values.tfc_dummies,
-    copyDf: values.copy_df,
+    df: values.copy_df,
     copyDscp: values.copy_dscp,
+    ...(values.dscp_map && { dscpMap: values.dscp_map }),
     priority: values.priority,
   };
 }

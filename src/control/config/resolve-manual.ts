@@ -53,10 +53,11 @@ export function resolveManualSa(
     ...hardLimits(values),
     tfcPadding: values.tfc_padding,
     tfcDummies: values.tfc_dummies,
-    df: values.copy_df ? 'copy' : 'clear',
+    df: values.copy_df,
     copyDscp: values.copy_dscp,
+    ...(values.dscp_map && { dscpMap: values.dscp_map }),
   };
-  return { name, parameters };
+  return { name, parameters, lifeTime: values.life_time };
 }
 
 function hardLimits({ life_bytes, life_packets }: ManualSaValues): Pick<SaParameters, 'lifetime'> {

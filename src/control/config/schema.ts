@@ -14,6 +14,8 @@ import {
   backend,
   bool,
   decimal,
+  df,
+  dscpMap,
   duration,
   endpoint,
   hexBytes,
@@ -165,8 +167,9 @@ const child = section({
   replay_window: integer(0, 65_536).default(1024),
   tfc_padding: integer(0, 65_535).default(0),
   tfc_dummies: integer(0, 100_000).default(0),
-  copy_df: bool.default(true),
+  copy_df: df.default('copy'),
   copy_dscp: bool.default(true),
+  dscp_map: dscpMap.optional(),
   priority: integer(0, 0x7fff_ffff).default(1000),
 });
 
@@ -218,12 +221,14 @@ export const manualSa = section({
   replay_window: integer(0, 65_536).default(1024),
   local_ts: selectors.optional(),
   remote_ts: selectors.optional(),
+  life_time: duration.default(0),
   life_bytes: size.default(0),
   life_packets: size.default(0),
   tfc_padding: integer(0, 65_535).default(0),
   tfc_dummies: integer(0, 100_000).default(0),
-  copy_df: bool.default(true),
+  copy_df: df.default('copy'),
   copy_dscp: bool.default(true),
+  dscp_map: dscpMap.optional(),
 });
 
 export const policy = section({

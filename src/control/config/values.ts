@@ -83,6 +83,14 @@ export const bool = parsed((text) => {
   return value;
 });
 
+/** What becomes of the inner Don't Fragment bit (RFC 4301 §8.1): `yes` copies it, `no` clears it, `set` sets it. */
+export const df = parsed((text) => {
+  const value = text.toLowerCase();
+  if (value === 'set') return 'set';
+  if (BOOLEANS[value] === undefined) throw valueError(`"${text}" is none of yes, no and set`);
+  return BOOLEANS[value] ? 'copy' : 'clear';
+});
+
 export const text = parsed((value) => {
   if (value === '') throw valueError('is empty');
   return value;
@@ -145,6 +153,15 @@ export const size = parsed((value) => {
   if (!Number.isSafeInteger(total)) throw valueError(`"${value}" is not a size; write e.g. 1000000, 500M or 1G`);
   return total;
 });
+
+const MOST_DSCP = 63;
+
+/** `46=34, 10=0`: the outer DSCP for an inner one (RFC 4301 §4.4.1.2). */
+export const dscpMap = listOf((value): [number, number] => {
+  const [, inner, outer] = /^([^=]+)=([^=]+)$/.exec(value) ?? [];
+  if (inner === undefined) throw valueError(`"${value}" is no pair of DSCPs; write e.g. 46=34`);
+  return [parseInteger(inner.trim(), 0, MOST_DSCP), parseInteger(outer!.trim(), 0, MOST_DSCP)];
+}).transform((pairs): Readonly<Record<number, number>> => Object.fromEntries(pairs));
 
 /** A single address in canonical form. */
 export const address = parsed(canonicalAddress);

@@ -11,17 +11,29 @@ import { formatRange } from '../wire/address.ts';
 import type { ManualSaStatus, PolicyStatus } from './status.ts';
 
 type Plane = DataPlane & Partial<Pick<RunningDataPlane, 'addRoute' | 'removeRoute' | 'policyCounters'>>;
+/** What a timer takes. */
+const MAX_TIMEOUT = 2 ** 31 - 1;
+
+interface InstalledSa {
+  readonly config: ManualSaConfig;
+  readonly handle: SaHandle;
+  timer: NodeJS.Timeout | undefined;
+}
+
 type ManualConfig = Pick<Config, 'manual' | 'policies' | 'gateway'>;
 
 export class ManualEntries {
   readonly #plane: Plane;
+  readonly #timeUp: (handle: SaHandle) => void;
   #entries: ManualConfig | undefined;
-  readonly #sas = new Map<string, { readonly config: ManualSaConfig; readonly handle: SaHandle }>();
+  readonly #sas = new Map<string, InstalledSa>();
   readonly #policies: { readonly config: PolicyConfig; readonly handle: PolicyHandle }[] = [];
   readonly #routes = new Set<string>();
 
-  constructor(plane: Plane) {
+  /** @param timeUp is told of an SA that has reached the end of its time, as the data plane tells of other limits */
+  constructor(plane: Plane, timeUp: (handle: SaHandle) => void) {
     this.#plane = plane;
+    this.#timeUp = timeUp;
   }
 
   /**
@@ -46,7 +58,10 @@ export class ManualEntries {
   clear(): void {
     for (const prefix of this.#routes) this.#plane.removeRoute?.(prefix);
     for (const { handle } of this.#policies) this.#plane.removePolicy(handle);
-    for (const { handle } of this.#sas.values()) this.#plane.removeSa(handle);
+    for (const { handle, timer } of this.#sas.values()) {
+      clearTimeout(timer);
+      this.#plane.removeSa(handle);
+    }
     this.#routes.clear();
     this.#policies.length = 0;
     this.#sas.clear();
@@ -58,6 +73,7 @@ export class ManualEntries {
     for (const [name, sa] of this.#sas) {
       if (sa.handle !== handle) continue;
       if (kind === 'hard') {
+        clearTimeout(sa.timer);
         this.#plane.removeSa(handle);
         this.#sas.delete(name);
       }
@@ -92,9 +108,17 @@ export class ManualEntries {
   }
 
   #installSa(config: ManualSaConfig): void {
-    const { name, parameters } = config;
+    const { name, parameters, lifeTime } = config;
     const handle = named(`sas.${name}`, () => this.#plane.installSa({ ...parameters, name }));
-    this.#sas.set(name, { config, handle });
+    const sa: InstalledSa = { config, handle, timer: undefined };
+    this.#sas.set(name, sa);
+    if (lifeTime > 0) this.#endAfter(sa, lifeTime * 1000);
+  }
+
+  #endAfter(sa: InstalledSa, millis: number): void {
+    const step = Math.min(millis, MAX_TIMEOUT);
+    const next = () => (millis > step ? this.#endAfter(sa, millis - step) : this.#timeUp(sa.handle));
+    sa.timer = setTimeout(next, step).unref();
   }
 
   #installPolicy(config: PolicyConfig): void {

@@ -95,6 +95,21 @@ describe('a configuration', () => {
     expect(children[0]!.proposals.map(({ text }) => text)).toEqual(['aes128gcm16', 'aes256-sha256']);
   });
 
+  it('reads what becomes of DF and DSCP', () => {
+    const child = (keys: string) => connection(`    children: { net: { ${keys} } }\n`).children[0]!;
+    expect(child('copy_df: yes')).toMatchObject({ df: 'copy', copyDscp: true });
+    expect(child('copy_df: no, copy_dscp: no')).toMatchObject({ df: 'clear', copyDscp: false });
+    expect(child("copy_df: set, dscp_map: ['46=34', '0x0a = 0']")).toMatchObject({
+      df: 'set',
+      dscpMap: { 46: 34, 10: 0 },
+    });
+    expect(child("dscp_map: '1=2, 3=4'").dscpMap).toEqual({ 1: 2, 3: 4 });
+    const wrong = (keys: string) => problems(`connections: { home: { children: { net: { ${keys} } } } }`)[0];
+    expect(wrong('copy_df: maybe')).toMatch(/copy_df: "maybe" is none of yes, no and set/);
+    expect(wrong('dscp_map: 46')).toMatch(/dscp_map: "46" is no pair of DSCPs; write e\.g\. 46=34/);
+    expect(wrong("dscp_map: '46=64'")).toMatch(/dscp_map: "64" is not a whole number from 0 to 63/);
+  });
+
   it('reads %any as every address and every identity', () => {
     const [home] = config(
       `connections: { home: { remote_addrs: '%any', local: { secret: ${SECRET} }, remote: { id: '%any' } } }`,
