@@ -1,8 +1,13 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { DatagramBuffer, socketFor } from '../../../src/dataplane/io/datagrams.ts';
 import type { Missing } from '../../../src/dataplane/io/socket-options.ts';
-import { close } from '../../../src/dataplane/io/syscalls.ts';
+import { close, setsockopt } from '../../../src/dataplane/io/syscalls.ts';
 import { openEspSockets, openIkeSockets, type UdpSocket } from '../../../src/dataplane/io/udp.ts';
+
+const SOL_SOCKET = 1;
+const SO_NO_CHECK = 11;
+const SOL_UDP = 17;
+const UDP_NO_CHECK6_TX = 101;
 
 const opened: UdpSocket[] = [];
 afterEach(() => {
@@ -91,6 +96,18 @@ describe('UDP sockets for ESP', () => {
         expect(receivers.indexOf(true), `SPI ${spi}`).toBe(spi % 3);
         expect(receivers.filter(Boolean)).toHaveLength(1);
       }
+    }
+  });
+
+  it('take datagrams without a checksum, over IPv6 too', () => {
+    const [worker] = openEsp(1) as [readonly UdpSocket[]];
+    const [v4, v6] = openIke('127.0.0.1', '::1') as [UdpSocket, UdpSocket];
+    expect(setsockopt(v4.fd, SOL_SOCKET, SO_NO_CHECK, 1)).toBe(true);
+    expect(setsockopt(v6.fd, SOL_UDP, UDP_NO_CHECK6_TX, 1)).toBe(true);
+    for (const [index, sender] of [v4, v6].entries()) {
+      const receiver = worker[index]!;
+      buffer.send(sender, { local: sender.local, remote: receiver.local, data: new Uint8Array(16).fill(7) }, false);
+      expect(buffer.receive(receiver)?.data).toEqual(new Uint8Array(16).fill(7));
     }
   });
 
