@@ -167,6 +167,33 @@ describe('a child SA is rekeyed', () => {
   });
 });
 
+describe('both sides make a child at once', () => {
+  test('and rekey one of the two before both hear of the other: one is left', () => {
+    for (let round = 0; round < 12; round++) {
+      const { network, left, right } = established();
+      network.command(left, 'terminate', 'net');
+      network.settle();
+      // The left side's request is late: the right one has its own child, and rekeys it, when that comes.
+      const late: Datagram[] = [];
+      network.tamper = (datagram, from) => {
+        if (from !== left || parseHeader(datagram.data).response) return datagram;
+        late.push(datagram);
+        return undefined;
+      };
+      network.command(left, 'initiate', 'net');
+      network.command(right, 'initiate', 'net');
+      network.settle();
+      network.tamper = (datagram) => datagram;
+      network.startTraffic();
+      network.command(right, 'rekey', 'net');
+      for (const datagram of late) network.deliver(datagram);
+      network.pass(40_000);
+      expect(network.lost).toEqual([]);
+      expectOneChild(network, left, right);
+    }
+  });
+});
+
 describe('both sides rekey a child at once', () => {
   test('and end with one child, whoever has the lowest nonce', () => {
     for (let round = 0; round < 12; round++) {

@@ -21,7 +21,7 @@ import { CREATE_AGAIN } from '../succession.ts';
 import type { Answer, Received } from '../task.ts';
 import { reportChildFailure } from './child-advice.ts';
 import { ChildExchange, respondWithChild } from './child-exchange.ts';
-import { deleteWhenConfirmed } from './redundant.ts';
+import { deleteWhenConfirmed, MADE_TWICE } from './redundant.ts';
 
 /** TEMPORARY_FAILURE: the peer is rekeying or so, but not for ever (RFC 7296 §2.25). */
 const MAX_RETRIES = 10;
@@ -131,7 +131,7 @@ function dropDuplicate(cx: Context, child: ChildSa, twin: ChildSa): void {
   announceHeir(cx, loser, winner);
   cx.policies.use(loser);
   sendWhenConfirmed(cx, winner);
-  deleteWhenConfirmed(cx, loser, 'both sides made it');
+  deleteWhenConfirmed(cx, loser, MADE_TWICE);
 }
 
 /** The peer wants another child. */

@@ -31,7 +31,7 @@ import { isInstalled, isLive } from '../states.ts';
 import type { Answer, Received } from '../task.ts';
 import { ChildExchange, respondWithChild } from './child-exchange.ts';
 import { awaitsChild, DeleteChild, findByPeerSpi } from './delete.ts';
-import { deleteRedundant, deleteWhenConfirmed } from './redundant.ts';
+import { deleteRedundant, deleteWhenConfirmed, goesWith } from './redundant.ts';
 
 const AT_ONCE = 'the peer rekeyed at the same time';
 /** The peer does not want to: it is asked again later, as long as the old child lives. */
@@ -63,6 +63,7 @@ export class ChildRekey extends ChildExchange {
 
   protected succeeded(cx: Context, sa: IkeSa, child: ChildSa): void {
     child.origin = this.old.origin;
+    if (goesWith(cx, this.old, child)) return;
     const rival = this.old.replacedBy;
     if (rival !== undefined && rival.state !== 'DELETED') {
       resolveCollision(cx, sa, this.old, child, rival);
@@ -157,6 +158,7 @@ export function respondChildRekey(cx: Context, sa: IkeSa, request: Received): An
   }
   const made = (child: ChildSa): void => {
     child.origin = old.origin;
+    if (goesWith(cx, old, child)) return;
     const ours = old.replacedBy;
     if (ours !== undefined && ours.state !== 'DELETED') {
       // Ours was done first, while the peer was still busy with additional key exchanges.

@@ -7,13 +7,15 @@
  *                         <-- HDR, SK {D(ESP | AH)}
  */
 import { type ChildSa, heirOf } from '../../child/child-sa.ts';
-import { CONFIRM_INTERVAL, isConfirmed } from '../../child/lifetime.ts';
+import { CONFIRM_INTERVAL, isConfirmed, retire } from '../../child/lifetime.ts';
 import type { Context } from '../context.ts';
 import { enqueue } from '../exchange.ts';
 import { DeleteChild } from './delete.ts';
 
 /** Longer than an answer is asked for again; a peer that sends nothing shows nothing. */
 const AWAITED = 15_000;
+
+export const MADE_TWICE = 'both sides made it';
 
 export const deleteRedundant = (cx: Context, child: ChildSa, reason: string): void =>
   enqueue(cx, child.owner, new DeleteChild(child, 'replaced', reason));
@@ -25,4 +27,17 @@ export function deleteWhenConfirmed(cx: Context, child: ChildSa, reason: string,
     if (heir === undefined || isConfirmed(cx, heir) || cx.now >= deadline) deleteRedundant(cx, child, reason);
     else deleteWhenConfirmed(cx, child, reason, deadline);
   });
+}
+
+/**
+ * Both sides made the same child, and ours had lost before its rekeying was over, whoever began that: what is made
+ * of it goes where it goes.
+ * @returns whether `child`, which was made of `old`, goes
+ */
+export function goesWith(cx: Context, old: ChildSa, child: ChildSa): boolean {
+  const winner = old.replacedBy?.origin === old.origin ? undefined : heirOf(old);
+  if (winner === undefined) return false;
+  retire(cx, child, winner);
+  deleteWhenConfirmed(cx, child, MADE_TWICE);
+  return true;
 }
