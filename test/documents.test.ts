@@ -66,8 +66,9 @@ describe('the documents', () => {
   );
 });
 
-it.each(
-  Array.from(text('docs/ike-tests.md').matchAll(/^\| ([^|]+) \| `([^`]+)` \| ([^|]+) \|$/gm), ([, ...row]) => row),
-)('docs/ike-tests.md: %s', (_what, file, words) => {
-  expect(text(file!)).toContain(words);
+describe.each(['docs/ike-tests.md', 'docs/data-plane-tests.md'])('%s', (document) => {
+  const rows = text(document).matchAll(/^\| ([^|]+) \| `([^`]+)` \| ([^|]+) \|$/gm);
+  it.each(Array.from(rows, ([, ...row]) => row))('%s', (_what, file, words) => {
+    expect(text(file!)).toContain(words);
+  });
 });
