@@ -166,7 +166,7 @@ async function run(options: Options): Promise<void> {
       const place = join(directory, String(index));
       mkdirSync(place);
       await contender.start(bed, place);
-      startServers(bed);
+      await startServers(bed);
     }
     for (let round = 1; round <= options.rounds; round++) {
       for (const test of options.tests) {

@@ -1,6 +1,7 @@
 /**
  * The most datagrams a second that arrive whole, from host A to host B, as RFC 2544 §26.1 looks for it:
- * offered at steady rates, between which the limit is enclosed by halves. One process with a socket in each of both namespaces.
+ * offered at steady rates, between which the limit is enclosed by halves. One process with a socket in
+ * each of both namespaces.
  *
  *     node lossless.js '{"from": "…-ha", "to": "…-hb", "address": [10, 2, 0, 2], "lengths": [64], "seconds": 3}'
  *

@@ -1,4 +1,5 @@
 /** The tests of the gateway benchmark: iperf3, datagrams and pings between the hosts of a bed. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ADDRESSES, type Bed, outputOf, type Place } from '../../src/demo/bed.ts';
 import type { PingReport } from '../../src/demo/ping.ts';
 import { packagePath } from '../../src/package-root.ts';
@@ -7,6 +8,7 @@ import type { LosslessOptions, LosslessReport } from './lossless.ts';
 const HOST = packagePath('dist', 'src', 'demo', 'host.js');
 const LOSSLESS = packagePath('dist', 'bench', 'gateway', 'lossless.js');
 const [TARGET] = ADDRESSES.hostB;
+const SERVER_TRIES = 100;
 const IDLE_PINGS = 200;
 const PING_BYTES = 56;
 const PING_INTERVAL = 4;
@@ -42,14 +44,23 @@ async function iperf(
   ...args: readonly (string | number)[]
 ): Promise<IperfEnd> {
   const text = await capture(bed, 'hostA', 'iperf3', ['-c', TARGET, '-p', port, '-t', seconds, '-J', ...args]);
-  return JSON.parse(text).end as IperfEnd;
+  const { error, end } = JSON.parse(text) as { error?: string; end: IperfEnd };
+  if (error !== undefined) throw new Error(`iperf3: ${error}`);
+  return end;
 }
 
 /** Every iperf3 server takes one client at a time, so a mix of flows needs several. */
 export const IPERF_PORTS = [5301, 5302, 5303] as const;
 
-export function startServers(bed: Bed): void {
+/** @returns once they listen */
+export async function startServers(bed: Bed): Promise<void> {
   for (const port of IPERF_PORTS) bed.spawn('hostB', 'iperf3', ['-s', '-p', String(port)], { stdio: 'ignore' });
+  for (let tries = 0; tries < SERVER_TRIES; tries++) {
+    const listening = bed.run('hostB', 'ss', '-Hltn');
+    if (IPERF_PORTS.every((port) => listening.includes(`:${port} `))) return;
+    await sleep(50);
+  }
+  throw new Error('iperf3 does not listen');
 }
 
 const tcp =

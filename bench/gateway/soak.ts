@@ -214,7 +214,7 @@ async function run(options: Options): Promise<void> {
   });
   const work = async () => {
     await pair.start(bed, directory);
-    startServers(bed);
+    await startServers(bed);
     return soak(bed, pair, options);
   };
   try {
