@@ -71,12 +71,11 @@ async function simulate(first: number, schedules: number, threads: number): Prom
       give();
     });
   await Promise.all(Array.from({ length: threads }, thread));
+  const took = `${seconds().toFixed(1)} s, ${rate()}`;
   tellFailures(total.failures);
   nameFailures(total.failures);
   const memory = Math.round(process.resourceUsage().maxRSS / 1024);
-  console.log(
-    `${total.messages} messages, ${total.packets} packets, ${seconds().toFixed(1)} s, ${rate()}, ${memory} MiB`,
-  );
+  console.log(`${total.messages} messages, ${total.packets} packets, ${took}, ${memory} MiB`);
   console.log(
     `${total.schedules} schedules, ${total.failures.length} violations, seeds ${first} to ${first + schedules - 1}`,
   );
