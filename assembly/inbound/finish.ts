@@ -5,13 +5,14 @@
  *   2. hard limits of the SA
  *   3. padding, next header, tunnel or transport                         unframe.ts, transport.ts, ../ah
  *   4. congestion marks (RFC 6040)                                       ecn.ts
- *   5. selectors and policies (RFC 4301 §5.2)                            admit.ts
+ *   5. selectors and policies (RFC 4301 §5.2), TCP MSS                   admit.ts, ../ip/mss.ts
  *   6. coalesce                                                          flow.ts, coalesce.ts
  *   7. one iovec list for each frame
  */
 import { unframeAh } from "../ah/open";
 import { countDrop } from "../arena";
 import { InEcnError, InInnerError, XfrmInStateExpired } from "../drops";
+import { clampMss } from "../ip/mss";
 import { Ip, parseIp } from "../ip/packet";
 import { PACKET_SIZE, PACKET_STATUS, STATUS_OK } from "../layout";
 import {
@@ -35,6 +36,7 @@ import {
   SA_FLAGS,
   SA_HARD_BYTES,
   SA_HARD_PACKETS,
+  SA_INNER_MTU,
   SA_PACKETS,
 } from "../layout/records";
 import { countSa } from "../sad";
@@ -156,7 +158,10 @@ function admitInner(arena: usize, sa: usize, available: u32): bool {
     countDrop(arena, InInnerError);
     return false;
   }
-  return admit(arena, sa);
+  if (!admit(arena, sa)) return false;
+  // The peer may not have done so, and what is sent in answer goes through an SA like this one.
+  clampMss(load<u32>(sa, SA_INNER_MTU), false);
+  return true;
 }
 
 /** Writes the NOTE of a packet that heads a frame of its own, for now. */

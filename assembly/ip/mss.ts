@@ -1,4 +1,4 @@
-/** TCP MSS clamping: no host behind a tunnel need learn the hard way what fits (RFC 9293 §3.7.1). */
+/** TCP MSS clamping in both directions: no host behind a tunnel need learn the hard way what fits (RFC 9293 §3.7.1). */
 import { adjustChecksum } from "./checksum";
 import { Ip, IPV4_HEADER, IPV6_HEADER } from "./packet";
 import { IPPROTO_TCP } from "./protocols";

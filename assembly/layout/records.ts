@@ -111,7 +111,7 @@ export const SA_BLOCK_MASK = 40;
 export const SA_LANE = 44;
 /** u32: bytes that an outer IP packet may have. */
 export const SA_PATH_MTU = 48;
-/** u32: bytes that an inner IP packet (in transport mode: the whole packet) may have to fit it. */
+/** u32: bytes that an inner IP packet (in transport mode: the whole packet) may have to fit it; inbound: of answers. */
 export const SA_INNER_MTU = 52;
 /** u32: pad to this many bytes of ESP payload (RFC 4303 §2.7); 0 for none. */
 export const SA_TFC = 56;

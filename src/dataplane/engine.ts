@@ -197,7 +197,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
 
   installSa(parameters: SaParameters): SaHandle {
     const sa = this.#sad.install(parameters);
-    if (parameters.direction === 'out') this.#pathMtus.set(sa, parameters.remote);
+    this.#pathMtus.set(sa, parameters.remote);
     this.#groups.set(sa, parameters);
     if (parameters.direction === 'out' && parameters.protocol === 'esp')
       this.#dummies.set(sa, parameters.tfcDummies ?? 0);
@@ -207,8 +207,9 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
   moveSa(sa: SaHandle, local: Endpoint, remote: Endpoint, udpEncapsulation: boolean): void {
     this.#sad.move(sa, local, remote, udpEncapsulation);
     const parameters = this.#sad.parameters(sa);
-    if (parameters?.direction === 'out') this.#pathMtus.set(sa, remote);
-    if (parameters !== undefined) this.#groups.set(sa, parameters);
+    if (parameters === undefined) return;
+    this.#pathMtus.set(sa, remote);
+    this.#groups.set(sa, parameters);
   }
 
   removeSa(sa: SaHandle): void {

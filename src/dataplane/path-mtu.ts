@@ -32,7 +32,7 @@ export class PathMtus {
     this.#timer = setInterval(() => this.#refresh(), INTERVAL).unref();
   }
 
-  /** @param sa an outbound SA, new or moved */
+  /** @param sa new or moved; one that receives has its answers' MTU, for TCP's MSS */
   set(sa: SaHandle, remote: Endpoint): void {
     this.delete(sa);
     let peer = this.#peers.get(remote.address);

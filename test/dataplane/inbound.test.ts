@@ -177,6 +177,20 @@ describe('ESP in UDP, tunnel mode', () => {
     expect(receiver.drops()).toEqual({ InEcnError: 2 });
   });
 
+  it('lowers the MSS of SYNs so that answers fit the way back', () => {
+    const sa = receiver.install(GCM);
+    const mss = (sequence: number) => {
+      const syn = { flags: TCP.SYN | TCP.ACK, options: Uint8Array.of(2, 4, 0x23, 0x28) };
+      const packets = [V4, V6].map((ends) => tcpPacket({ ...ends, ...syn }));
+      const frames = receiver.receive(seal(GCM, packets, sequence).map((bytes) => ({ data: bytes })));
+      expect(frames.every(({ packet }) => isChecksumRight(packet))).toBe(true);
+      return frames.map(({ packet }) => packet.readUInt16BE(packet.length - 2));
+    };
+    expect(mss(1)).toEqual([1438 - 40, 1438 - 60]);
+    receiver.sad.setPathMtu(sa, 1300);
+    expect(mss(3)).toEqual([1238 - 40, 1238 - 60]);
+  });
+
   it('reports a peer that sends from a new address once, and only for its newest packet', () => {
     const handle = receiver.install(GCM);
     const [first, second, third] = seal(GCM, Array(3).fill(udpPacket({ ...V4, payload: data(9) })));
