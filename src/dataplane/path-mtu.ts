@@ -5,7 +5,10 @@
  */
 import type { Endpoint, SaHandle } from '../contract.ts';
 import { pathMtu } from './io/path.ts';
+import { TooBigListener } from './io/too-big.ts';
 
+/** Milliseconds that the system has to take in what we have heard as well. */
+const SETTLE = 5;
 /** Milliseconds between looks, and peers looked at each time, in turn. */
 const INTERVAL = 1000;
 const PEERS = 500;
@@ -23,6 +26,8 @@ export class PathMtus {
   readonly #peers = new Map<string, Peer>();
   readonly #peerOf = new Map<SaHandle, Peer>();
   readonly #timer: NodeJS.Timeout;
+  readonly #listener = new TooBigListener((remote) => this.#heard(remote));
+  readonly #news = new Set<string>();
   #turn: Iterator<Peer> | undefined;
 
   /** @param changed is told of an SA whose peer has another path MTU than it was told last */
@@ -56,6 +61,23 @@ export class PathMtus {
 
   close(): void {
     clearInterval(this.#timer);
+    this.#listener.close();
+    this.#news.clear();
+  }
+
+  /** Of a peer whose packets are too big, nobody need wait for its turn. */
+  #heard(remote: string): void {
+    if (!this.#peers.has(remote)) return;
+    if (this.#news.size === 0) {
+      setTimeout(() => {
+        for (const address of this.#news) {
+          const peer = this.#peers.get(address);
+          if (peer !== undefined) this.#look(peer);
+        }
+        this.#news.clear();
+      }, SETTLE).unref();
+    }
+    this.#news.add(remote);
   }
 
   #refresh(): void {
@@ -66,10 +88,14 @@ export class PathMtus {
         this.#turn = undefined;
         return;
       }
-      const mtu = pathMtu(peer.remote, this.#mark);
-      if (mtu === 0 || mtu === peer.mtu) continue;
-      peer.mtu = mtu;
-      for (const sa of peer.sas) this.#changed(sa, mtu);
+      this.#look(peer);
     }
+  }
+
+  #look(peer: Peer): void {
+    const mtu = pathMtu(peer.remote, this.#mark);
+    if (mtu === 0 || mtu === peer.mtu) return;
+    peer.mtu = mtu;
+    for (const sa of peer.sas) this.#changed(sa, mtu);
   }
 }

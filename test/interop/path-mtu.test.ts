@@ -68,7 +68,7 @@ describe('a path that narrows between routers', () => {
   /** Does an echo request that nobody may fragment come back? */
   const probe = (family: 4 | 6, bytes: number) =>
     bed!.bed
-      .run(bed!.ends[0], 'sh', '-c', `ping -c 1 -W 1 -M do -s ${bytes} ${bed!.address(family)} || true`)
+      .run(bed!.ends[0], 'sh', '-c', `timeout 0.3 ping -c 1 -M do -s ${bytes} ${bed!.address(family)} || true`)
       .includes(' 1 received');
 
   it.each([...WAYS, ...OTHER_WAYS])(
@@ -77,10 +77,9 @@ describe('a path that narrows between routers', () => {
       await open(options, NARROW);
       for (const family of bed!.families) {
         const header = family === 4 ? 28 : 48;
-        // The first long packet is lost where the path narrows; the gateway is told, and then tells the hosts.
-        expect(probe(family, 1400 - header)).toBe(false);
         const told = largest(family, inner);
-        expect(await until(() => probe(family, 1400 - header) || learned(family) === told)).toBe(true);
+        // The first long packet is lost where the path narrows; the gateway is told, and then tells the host.
+        expect([probe(family, 1400 - header), probe(family, 1400 - header)]).toEqual([false, false]);
         expect(learned(family)).toBe(told);
         // What the answers take, the other gateway has to learn as well.
         expect(await until(() => probe(family, told - header))).toBe(true);
@@ -89,25 +88,26 @@ describe('a path that narrows between routers', () => {
     },
   );
 
-  it.each(WAYS)('lets TCP go on with segments that fill it: %s', async (_, options, inner) => {
+  const inBothFamilies = WAYS.flatMap(([name, options, inner]) =>
+    ([4, 6] as const).map((family) => [name, family, options, inner] as const),
+  );
+  it.each(inBothFamilies)('lets TCP go on with segments that fill it: %s, IPv%i inside', async (_, family, ...way) => {
+    const [options, inner] = way;
     await open(options, 1500);
-    for (const family of bed!.families) {
-      path!.narrow(1500);
-      const idle = segments();
-      const running = bed!.transfer(family, 200 * MEGABYTE);
-      expect(await until(() => segments() > idle + 1000)).toBe(true);
-      path!.narrow(NARROW);
-      expect(await running).toBe(true);
-      expect(learned(family)).toBe(largest(family, inner));
-      const errors = (await bed!.a.ask()).drops.OutSendError;
-      const before = segments();
-      const bytes = 20 * MEGABYTE;
-      expect(await bed!.transfer(family, bytes)).toBe(true);
-      // Of what fits, TCP's header takes 32 with timestamps; a few segments are acknowledgements, or not full.
-      const full = inner - (family === 4 ? 20 : 40) - 32;
-      expect(bytes / (segments() - before) / full).toBeGreaterThan(0.97);
-      expect((await bed!.a.ask()).drops.OutSendError).toBe(errors);
-    }
+    const idle = segments();
+    const running = bed!.transfer(family, 100 * MEGABYTE);
+    expect(await until(() => segments() > idle + 1000)).toBe(true);
+    path!.narrow(NARROW);
+    expect(await running).toBe(true);
+    expect(learned(family)).toBe(largest(family, inner));
+    const errors = (await bed!.a.ask()).drops.OutSendError;
+    const before = segments();
+    const bytes = 20 * MEGABYTE;
+    expect(await bed!.transfer(family, bytes)).toBe(true);
+    // Of what fits, TCP's header takes 32 with timestamps; a few segments are acknowledgements, or not full.
+    const full = inner - (family === 4 ? 20 : 40) - 32;
+    expect(bytes / (segments() - before) / full).toBeGreaterThan(0.97);
+    expect((await bed!.a.ask()).drops.OutSendError).toBe(errors);
     expect((await bed!.b.ask()).drops).not.toHaveProperty('XfrmInStateProtoError');
   });
 });
