@@ -146,10 +146,11 @@ async function run(options: Options): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'espalier-bench-'));
   const entries: Entry[] = [];
   const closing = async () => {
-    for (const { contender, bed } of entries) {
+    const close = async ({ contender, bed }: Entry) => {
       await contender.stop().catch(() => undefined);
       await bed.remove();
-    }
+    };
+    await Promise.all(entries.map(close));
     rmSync(directory, { recursive: true, force: true });
   };
   const interrupted = new Promise<never>((_, reject) => {
