@@ -64,8 +64,10 @@ export interface MemoryResult {
   readonly suite: 'ike-memory';
   readonly responder: string;
   readonly pairs: number;
-  /** Growth of the responder's resident memory per established IKE and child SA. */
+  /** Growth of the responder's resident memory per established IKE and child SA, from before the first. */
   readonly bytesPerPair: number;
+  /** The same of those after the warm-up: without what compiling and a grown heap take once. */
+  readonly bytesPerFurtherPair: number;
 }
 
 interface Options {
@@ -112,7 +114,9 @@ async function startResponder(name: string, bed: Bed, directory: string, handsha
 
 interface Run extends InitiatorReport {
   readonly cpu: number;
+  /** Bytes of the responder: before the first handshake, after those to warm up, after the last. */
   readonly residentBefore: number;
+  readonly residentWarm: number;
   readonly residentAfter: number;
 }
 
@@ -136,12 +140,14 @@ async function measure(
     const lines = createInterface({ input: child.stdout! });
     await once(lines, 'line');
     const before = cpuSeconds(responder.pid);
+    const residentWarm = resident(responder.pid);
     child.stdin!.write('go\n');
     const [line] = await once(lines, 'line');
     const run = {
       ...(JSON.parse(line as string) as InitiatorReport),
       cpu: cpuSeconds(responder.pid) - before,
       residentBefore,
+      residentWarm,
       residentAfter: resident(responder.pid),
     };
     child.kill('SIGKILL');
@@ -191,10 +197,15 @@ async function memory(options: Options): Promise<MemoryResult[]> {
   const results: MemoryResult[] = [];
   for (const responder of options.responders.filter((name) => name.startsWith('espalier'))) {
     const handshake = { auth: 'psk', proposal: PROPOSALS['x25519']! } as const;
-    const run = await measure(responder, handshake, { ...options, count: options.pairs, warmUp: 0 });
-    const bytesPerPair = Math.round((run.residentAfter - run.residentBefore) / options.pairs);
-    results.push({ suite: 'ike-memory', responder, pairs: options.pairs, bytesPerPair });
-    progress(`${responder}: ${bytesPerPair} bytes a pair at ${options.pairs}`);
+    const { pairs } = options;
+    const warmUp = Math.min(options.warmUp, pairs >> 1);
+    const run = await measure(responder, handshake, { ...options, count: pairs - warmUp, warmUp });
+    const bytesPerPair = Math.round((run.residentAfter - run.residentBefore) / pairs);
+    const bytesPerFurtherPair = Math.round((run.residentAfter - run.residentWarm) / (pairs - warmUp));
+    results.push({ suite: 'ike-memory', responder, pairs, bytesPerPair, bytesPerFurtherPair });
+    progress(
+      `${responder}: ${bytesPerPair} bytes a pair at ${pairs}, ${bytesPerFurtherPair} after the first ${warmUp}`,
+    );
   }
   return results;
 }
@@ -208,7 +219,8 @@ async function run(options: Options): Promise<void> {
         ? `${row.responder.padEnd(16)} ${row.auth.padEnd(6)} ${row.keyExchange.padEnd(16)} ` +
             `${row.handshakesPerSecond.min} / ${row.handshakesPerSecond.median} / ${row.handshakesPerSecond.max} handshakes/s, ` +
             `${row.handshakesPerCpuSecond.median} per CPU second of the responder\n`
-        : `${row.responder.padEnd(16)} ${row.bytesPerPair} bytes per IKE and child SA at ${row.pairs}\n`,
+        : `${row.responder.padEnd(16)} ${row.bytesPerPair} bytes per IKE and child SA at ${row.pairs}, ` +
+            `${row.bytesPerFurtherPair} for each after the warm-up\n`,
     );
   }
   if (options.json !== undefined) {
