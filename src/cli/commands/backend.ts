@@ -24,12 +24,15 @@ export const backendCommand = (): Command =>
     .addCommand(testCommand());
 
 const listCommand = (): Command =>
-  new Command('list').description('List the backends that come with Espalier.').action(async () => {
-    const { describeBackends } = await backends();
-    const entries = Object.entries(describeBackends());
-    const width = Math.max(...entries.map(([name]) => name.length));
-    for (const [name, about] of entries) process.stdout.write(`${name.padEnd(width)}  ${about}\n`);
-  });
+  new Command('list')
+    .description('List the backends that come with Espalier.')
+    .addHelpText('after', examples(['espalier backend list', 'names for gateway.backend, and what each is good for']))
+    .action(async () => {
+      const { describeBackends } = await backends();
+      const entries = Object.entries(describeBackends());
+      const width = Math.max(...entries.map(([name]) => name.length));
+      for (const [name, about] of entries) process.stdout.write(`${name.padEnd(width)}  ${about}\n`);
+    });
 
 const showCommand = (): Command =>
   new Command('show')
