@@ -117,7 +117,7 @@ function openDevice(device: DeviceOptions, queues: number, missing: Missing): Op
 }
 
 function openRaw(wanted: boolean | undefined, options: Parameters<typeof openRawSockets>[0]): RawSockets {
-  const none = { receivers: [], senders: {}, listeners: [] };
+  const none = { receivers: [], senders: {} };
   if (wanted === false) return none;
   try {
     return openRawSockets(options);
@@ -153,7 +153,7 @@ const closeSockets = (sockets: readonly UdpSocket[]): void => {
   for (const { fd } of sockets) close(fd);
 };
 
-const closeRaw = ({ receivers, senders, listeners }: RawSockets): void => {
+const closeRaw = ({ receivers, senders }: RawSockets): void => {
   for (const { fd } of receivers) close(fd);
-  for (const fd of [...Object.values(senders), ...listeners]) close(fd);
+  for (const fd of Object.values(senders)) close(fd);
 };

@@ -142,7 +142,11 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
       forget: (key) => this.#forget(key),
     });
     this.#spd = new Spd({ memory, kernel, plan, heap, saAddress: (sa) => this.#sad.address(sa) });
-    this.#pathMtus = new PathMtus(descriptors.mark, (sa, mtu) => this.#sad.setPathMtu(sa, mtu));
+    this.#pathMtus = new PathMtus(
+      descriptors.mark,
+      (sa, mtu) => this.#sad.setPathMtu(sa, mtu),
+      (sa) => this.#sad.outboundSpi(sa),
+    );
     this.#dummies = new Dummies({
       look: (sa) => this.#sad.progress(sa),
       send: (pairs) => this.#pool?.tellOne({ type: 'dummies', pairs }),

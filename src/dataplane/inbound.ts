@@ -29,7 +29,7 @@ import {
 } from '../../assembly/layout/arena.ts';
 import type { Arena } from './arena.ts';
 import type { Device } from './device.ts';
-import { EAGAIN, errno, MSG_DONTWAIT, MSG_ERRQUEUE, recvmmsg } from './io/syscalls.ts';
+import { MSG_DONTWAIT, recvmmsg } from './io/syscalls.ts';
 import type { KernelExports } from './kernel.ts';
 import { addressText } from './selector.ts';
 import { readSockaddr } from './sockaddr.ts';
@@ -73,10 +73,7 @@ export class Inbound {
     const arena = this.#arena;
     kernel.inboundArm(arena.address);
     const received = recvmmsg(fd, arena.absolute + IN_MESSAGES, this.#most, MSG_DONTWAIT, 0);
-    if (received <= 0) {
-      if (received < 0 && errno() !== EAGAIN) this.#passErrors(fd);
-      return false;
-    }
+    if (received <= 0) return false;
     arena.stamp();
     const packets = kernel.inboundPrepare(arena.address, source, received);
     if (packets > 0) backend.current.open(arena.address + IN_PACKETS, packets);
@@ -87,12 +84,6 @@ export class Inbound {
     if (packets > BATCH_PACKETS) this.#most = Math.max(LEAST_SLOTS, this.#most >>> 1);
     else if (full) this.#most = Math.min(SLOTS, this.#most * 2);
     return full;
-  }
-
-  /** ICMP errors have taught the system what they say, and wake us until they are taken. */
-  #passErrors(fd: number): void {
-    const flags = MSG_ERRQUEUE | MSG_DONTWAIT;
-    while (recvmmsg(fd, this.#arena.absolute + IN_MESSAGES, SLOTS, flags, 0) > 0);
   }
 
   #postIke(): void {

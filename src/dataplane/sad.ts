@@ -230,6 +230,12 @@ export class Sad {
     return this.#installed.get(handle)?.parameters;
   }
 
+  /** @returns the SPI of an SA that sends */
+  outboundSpi(handle: SaHandle): number | undefined {
+    const parameters = this.parameters(handle);
+    return parameters?.direction === 'out' ? parameters.spi : undefined;
+  }
+
   handles(): IterableIterator<SaHandle> {
     return this.#installed.keys();
   }

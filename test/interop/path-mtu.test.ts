@@ -23,6 +23,7 @@ const WAYS: readonly (readonly [name: string, options: Options, inner: number])[
 const OTHER_WAYS: typeof WAYS = [
   ['AH over IPv4', { protocol: 'ah', suite: 'sha256', encapsulation: false }, 1252],
   ['AH over IPv6', { protocol: 'ah', suite: 'sha256', encapsulation: false, outer: 6 }, 1228],
+  ['AH in transport mode over IPv6', { mode: 'transport', protocol: 'ah', suite: 'sha256', outer: 6 }, 1268],
   ['transport mode in UDP over IPv4', { mode: 'transport' }, 1258],
   ['raw transport mode over IPv4', { mode: 'transport', encapsulation: false }, 1266],
   ['raw transport mode over IPv6', { mode: 'transport', encapsulation: false, outer: 6 }, 1266],
@@ -79,7 +80,9 @@ describe('a path that narrows between routers', () => {
         const header = family === 4 ? 28 : 48;
         const told = largest(family, inner);
         // The first long packet is lost where the path narrows; the gateway is told, and then tells the host.
-        expect([probe(family, 1400 - header), probe(family, 1400 - header)]).toEqual([false, false]);
+        // (Of AH over IPv6 the host hears too what the router said to the gateway, and tries that first.)
+        const tooLong = [1400, 1400, NARROW].map((length) => probe(family, length - header));
+        expect(tooLong).toEqual([false, false, false]);
         expect(learned(family)).toBe(told);
         // What the answers take, the other gateway has to learn as well.
         expect(await until(() => probe(family, told - header))).toBe(true);

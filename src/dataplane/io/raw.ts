@@ -9,16 +9,13 @@ import {
   IPPROTO_IPV6,
   type Missing,
   markPackets,
-  receiveErrors6,
   receiveExtensionHeaders6,
   receiveOuterHeader6,
   SOCK_RAW,
 } from './socket-options.ts';
-import { keepNothing, keepOwnSpis } from './steering.ts';
+import { keepOwnSpis } from './steering.ts';
 import { close, setsockopt, socket } from './syscalls.ts';
 
-const IPPROTO_IPIP = 4;
-const IPPROTO_ENCAP6 = 41;
 const IPPROTO_ESP = 50;
 const IPPROTO_AH = 51;
 /** Send only. */
@@ -35,8 +32,6 @@ export interface RawSockets {
   readonly receivers: readonly Receiver[];
   /** By LANE_*. */
   readonly senders: Readonly<Record<number, number>>;
-  /** Never read: ICMPv6 errors teach the system only if a socket is there to be told. */
-  readonly listeners: readonly number[];
 }
 
 export interface RawOptions {
@@ -50,20 +45,17 @@ export interface RawOptions {
 export function openRawSockets(options: RawOptions): RawSockets {
   const receivers: Receiver[] = [];
   const senders: Record<number, number> = {};
-  const listeners: number[] = [];
   try {
     senders[LANE_RAW4] = openSender(AF_INET, options);
     receivers.push({ fd: openReceiver(AF_INET, IPPROTO_ESP, options), source: SOURCE_RAW4 });
     receivers.push({ fd: openReceiver(AF_INET, IPPROTO_AH, options), source: SOURCE_RAW4 });
-    if (!hasIpv6()) return { receivers, senders, listeners };
+    if (!hasIpv6()) return { receivers, senders };
     senders[LANE_RAW6] = openSender(AF_INET6, options);
     receivers.push({ fd: openReceiver(AF_INET6, IPPROTO_ESP, options), source: SOURCE_RAW6_ESP });
     receivers.push({ fd: openReceiver(AF_INET6, IPPROTO_AH, options), source: SOURCE_RAW6_AH });
-    if (options.worker === 0)
-      listeners.push(...[IPPROTO_IPIP, IPPROTO_ENCAP6].map((inside) => openListener(inside, options)));
-    return { receivers, senders, listeners };
+    return { receivers, senders };
   } catch (error) {
-    for (const fd of [...receivers.map((receiver) => receiver.fd), ...Object.values(senders), ...listeners]) close(fd);
+    for (const fd of [...receivers.map((receiver) => receiver.fd), ...Object.values(senders)]) close(fd);
     throw error;
   }
 }
@@ -93,22 +85,10 @@ function openReceiver(family: number, protocol: number, options: RawOptions): nu
   enlargeBuffers(fd, missing);
   // ICMP errors come to these sockets, and teach the system of the way of packets that are marked as they are.
   markPackets(fd, mark, missing);
-  if (!ipv4) {
-    receiveOuterHeader6(fd);
-    if (!ah) receiveErrors6(fd);
-  }
+  if (!ipv4) receiveOuterHeader6(fd);
   if (!ipv4 && ah) receiveExtensionHeaders6(fd);
   if (workers > 1 && !keepOwnSpis(fd, { worker, workers, ipv4, ah })) {
     missing.add('Raw sockets cannot be filtered by SPI (SO_ATTACH_FILTER): every worker sees every packet.');
   }
-  return fd;
-}
-
-/** Of errors about AH in tunnel mode Linux tells those who receive what is inside. */
-function openListener(inside: number, { mark, missing }: RawOptions): number {
-  const fd = socket(AF_INET6, SOCK_RAW, inside);
-  keepNothing(fd);
-  markPackets(fd, mark, missing);
-  receiveErrors6(fd);
   return fd;
 }

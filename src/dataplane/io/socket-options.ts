@@ -27,7 +27,6 @@ export const IPPROTO_IPV6 = 41;
 const IPV6_MULTICAST_HOPS = 18;
 export const IPV6_MTU_DISCOVER = 23;
 export const IPV6_V6ONLY = 26;
-const IPV6_RECVERR = 25;
 const IPV6_RECVPKTINFO = 49;
 const IPV6_RECVHOPLIMIT = 51;
 const IPV6_RECVHOPOPTS = 53;
@@ -78,14 +77,6 @@ export function receiveOuterHeader4(fd: number): void {
 export function receiveOuterHeader6(fd: number): void {
   setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
   setsockopt(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
-}
-
-/**
- * ICMPv6 errors about packets of this protocol. The system learns a path's MTU from "too big" only where a
- * raw socket wants to hear of it; they stay in the way of what is received until they are taken.
- */
-export function receiveErrors6(fd: number): void {
-  setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
 }
 
 /** What AH authenticates besides (RFC 4302 §3.3.3.1.2). */

@@ -73,9 +73,6 @@ export const keepOwnSpis = (
   { worker, workers, ipv4, ah }: { worker: number; workers: number; ipv4: boolean; ah: boolean },
 ): boolean => attach(fd, SO_ATTACH_FILTER, ownSpi(worker, workers, ipv4, ah ? 4 : 0));
 
-/** Lets nothing into a socket. */
-export const keepNothing = (fd: number): boolean => attach(fd, SO_ATTACH_FILTER, [[RETURN, 0, 0, 0]]);
-
 /**
  * Keeps out of a socket what does not have `value` in its byte at `offset`.
  * @returns whether the kernel took the program

@@ -57,7 +57,6 @@ const receiveBytes = call<[Fd, Uint8Array, Length, number]>('intptr_t recv(int, 
 
 export const { EAFNOSUPPORT, EAGAIN, EEXIST, EINTR, EIO, ENOBUFS, ENOENT, EPERM, ESRCH } = constants.errno;
 export const MSG_DONTWAIT = 0x40;
-export const MSG_ERRQUEUE = 0x2000;
 
 export const EPOLLIN = 1;
 export const EPOLLOUT = 4;

@@ -1,11 +1,11 @@
 /**
  * Routers' "too big" about outer packets, heard at once. What they say the system judges and keeps by
- * itself (RFC 1191 §6.3, RFC 8201 §4); this only tells whose path it is time to ask it about.
+ * itself (RFC 1191 §6.3, RFC 8201 §4); this tells whose path it is time to ask it about. Only of raw ESP
+ * and AH over IPv6 it takes no notice, so what the router said comes along.
  *
  *     ICMP     | type 3 | code 4 | checksum | unused | MTU | IP header of the packet, 8 bytes more …
  *     ICMPv6   | type 2 | code   | checksum |     MTU      | as much of the packet as fits
  */
-
 import { addressText } from '../selector.ts';
 import { AF_INET, AF_INET6 } from '../sockaddr.ts';
 import { SOCK_RAW } from './socket-options.ts';
@@ -14,6 +14,8 @@ import { Watch } from './watch.ts';
 
 const IPPROTO_ICMP = 1;
 const IPPROTO_ICMPV6 = 58;
+/** Where ESP and AH have their SPI (RFC 4303 §2, RFC 4302 §2). */
+const SPI_AT: Readonly<Record<number, number>> = { 50: 0, 51: 4 };
 const SOL_RAW = 255;
 const ICMP_FILTER = 1;
 const ICMPV6_FILTER = 1;
@@ -28,19 +30,31 @@ const IPV6_HEADER = 40;
 /** Messages looked at in one turn: a flood of them costs no more than that, and the next look comes soon anyway. */
 const TURN = 16;
 
-/** @param packet as a raw IPv4 socket gives it. @returns who the packet was for that was too big */
-export function refused4(packet: Uint8Array): string | undefined {
+export interface TooBig {
+  /** Who the packet was for. */
+  readonly remote: string;
+  /** Of raw ESP and AH over IPv6: what the router takes, and the packet's SPI. */
+  readonly raw6?: { readonly mtu: number; readonly spi: number };
+}
+
+/** @param packet as a raw IPv4 socket gives it */
+export function tooBig4(packet: Uint8Array): TooBig | undefined {
   const icmp = (packet[0]! & 15) * 4;
   const quoted = icmp + ICMP_HEADER;
   if (packet.length < quoted + IPV4_HEADER) return undefined;
   if (packet[icmp] !== UNREACHABLE || packet[icmp + 1] !== FRAGMENTATION_NEEDED) return undefined;
-  return addressText(packet.slice(quoted + 16, quoted + 20));
+  return { remote: addressText(packet.slice(quoted + 16, quoted + 20)) };
 }
 
-/** @param message as a raw IPv6 socket gives it, without the header. @returns who the packet was for that was too big */
-export function refused6(message: Uint8Array): string | undefined {
+/** @param message as a raw IPv6 socket gives it, without the header */
+export function tooBig6(message: Uint8Array): TooBig | undefined {
   if (message.length < ICMP_HEADER + IPV6_HEADER || message[0] !== PACKET_TOO_BIG) return undefined;
-  return addressText(message.slice(ICMP_HEADER + 24, ICMP_HEADER + 40));
+  const remote = addressText(message.slice(ICMP_HEADER + 24, ICMP_HEADER + 40));
+  const at = SPI_AT[message[ICMP_HEADER + 6]!];
+  const spi = ICMP_HEADER + IPV6_HEADER + (at ?? 0);
+  if (at === undefined || message.length < spi + 4) return { remote };
+  const view = new DataView(message.buffer, message.byteOffset);
+  return { remote, raw6: { mtu: view.getUint32(4), spi: view.getUint32(spi) } };
 }
 
 /** All bits but that of one type: those types are not heard. */
@@ -54,10 +68,10 @@ export class TooBigListener {
   readonly #sockets: { readonly fd: number; readonly watch: Watch }[] = [];
   readonly #message = new Uint8Array(1500);
 
-  /** @param heard is told of the peer's address. Without CAP_NET_RAW nothing is heard. */
-  constructor(heard: (remote: string) => void) {
-    this.#open(AF_INET, IPPROTO_ICMP, [SOL_RAW, ICMP_FILTER, allBut(UNREACHABLE, 1)], refused4, heard);
-    this.#open(AF_INET6, IPPROTO_ICMPV6, [IPPROTO_ICMPV6, ICMPV6_FILTER, allBut(PACKET_TOO_BIG, 8)], refused6, heard);
+  /** @param heard is told of each. Without CAP_NET_RAW nothing is heard. */
+  constructor(heard: (what: TooBig) => void) {
+    this.#open(AF_INET, IPPROTO_ICMP, [SOL_RAW, ICMP_FILTER, allBut(UNREACHABLE, 1)], tooBig4, heard);
+    this.#open(AF_INET6, IPPROTO_ICMPV6, [IPPROTO_ICMPV6, ICMPV6_FILTER, allBut(PACKET_TOO_BIG, 8)], tooBig6, heard);
   }
 
   close(): void {
@@ -71,8 +85,8 @@ export class TooBigListener {
     family: number,
     protocol: number,
     filter: readonly [level: number, option: number, mask: Uint8Array],
-    refused: (message: Uint8Array) => string | undefined,
-    heard: (remote: string) => void,
+    parse: (message: Uint8Array) => TooBig | undefined,
+    heard: (what: TooBig) => void,
   ): void {
     let fd: number;
     try {
@@ -85,8 +99,8 @@ export class TooBigListener {
       for (let count = 0; count < TURN; count++) {
         const length = receive(fd, this.#message);
         if (length < 0) return;
-        const remote = refused(this.#message.subarray(0, length));
-        if (remote !== undefined) heard(remote);
+        const what = parse(this.#message.subarray(0, length));
+        if (what !== undefined) heard(what);
       }
     };
     this.#sockets.push({ fd, watch: new Watch(fd, onReadable) });
