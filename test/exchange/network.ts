@@ -82,7 +82,8 @@ export class Node {
   }
 }
 
-const LATENCY = 10;
+/** Milliseconds one way. */
+export const LATENCY = 10;
 
 export class Network {
   now = 1_000_000;

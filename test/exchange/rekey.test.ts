@@ -1,47 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseHeader } from '../../src/control/wire/header.ts';
-import { type Datagram, type Network, type Node, pair, type Sides } from './network.ts';
-
-function established(sides?: Sides) {
-  const made = pair(sides);
-  made.network.command(made.left, 'initiate', 'right');
-  made.network.settle();
-  return made;
-}
-
-/** Everything on both sides is one IKE SA with one child, and both agree on all SPIs. */
-function expectOneChild(network: Network, left: Node, right: Node): void {
-  const [a, b] = [left.core.status(network.now), right.core.status(network.now)];
-  expect(a.length).toBe(1);
-  expect(b.length).toBe(1);
-  expect([a[0]!.spiI, a[0]!.spiR]).toEqual([b[0]!.spiI, b[0]!.spiR]);
-  expect(a[0]!.state).toBe('ESTABLISHED');
-  expect(a[0]!.children.length).toBe(1);
-  expect(b[0]!.children.length).toBe(1);
-  expect(a[0]!.children[0]!.state).toBe('INSTALLED');
-  expect(a[0]!.children[0]!.spiIn).toBe(b[0]!.children[0]!.spiOut);
-  expect(a[0]!.children[0]!.spiOut).toBe(b[0]!.children[0]!.spiIn);
-  for (const node of [left, right]) {
-    expect(node.sas.size).toBe(2);
-    expect(node.policies.size).toBe(1);
-    const [policy] = [...node.policies.values()];
-    expect(node.sas.get(policy!.sa!)?.direction).toBe('out');
-  }
-}
-
-/** Holds back datagrams of one side until they are let go. */
-function holding(network: Network, from: Node) {
-  const held: Datagram[] = [];
-  network.tamper = (datagram, sender) => {
-    if (sender !== from) return datagram;
-    held.push(datagram);
-    return undefined;
-  };
-  return () => {
-    network.tamper = (datagram) => datagram;
-    for (const datagram of held) network.wire.push({ at: network.now, from, datagram });
-  };
-}
+import { established, expectOneChild, holding } from './established.ts';
+import type { Datagram } from './network.ts';
 
 describe('a child SA is rekeyed', () => {
   test('before the old one is broken, and the initiator deletes the old one', () => {
@@ -164,94 +124,6 @@ describe('a child SA is rekeyed', () => {
     network.pass(30_000);
     expect(left.core.status(network.now)[0]!.children.length).toBeLessThanOrEqual(1);
     expect(left.sas.size).toBe(right.sas.size);
-  });
-});
-
-describe('both sides make a child at once', () => {
-  test('and rekey one of the two before both hear of the other: one is left', () => {
-    for (let round = 0; round < 12; round++) {
-      const { network, left, right } = established();
-      network.command(left, 'terminate', 'net');
-      network.settle();
-      // The left side's request is late: the right one has its own child, and rekeys it, when that comes.
-      const late: Datagram[] = [];
-      network.tamper = (datagram, from) => {
-        if (from !== left || parseHeader(datagram.data).response) return datagram;
-        late.push(datagram);
-        return undefined;
-      };
-      network.command(left, 'initiate', 'net');
-      network.command(right, 'initiate', 'net');
-      network.settle();
-      network.tamper = (datagram) => datagram;
-      network.startTraffic();
-      network.command(right, 'rekey', 'net');
-      for (const datagram of late) network.deliver(datagram);
-      network.pass(40_000);
-      expect(network.lost).toEqual([]);
-      expectOneChild(network, left, right);
-    }
-  });
-});
-
-describe('both sides rekey a child at once', () => {
-  test('and end with one child, whoever has the lowest nonce', () => {
-    for (let round = 0; round < 12; round++) {
-      const { network, left, right } = established();
-      network.startTraffic();
-      network.command(left, 'rekey', 'net');
-      network.command(right, 'rekey', 'net');
-      network.pass(20_000);
-      expect(network.lost).toEqual([]);
-      expectOneChild(network, left, right);
-      const deletes = [left, right].map(
-        (node) => node.trace.filter((line) => /^sent .*D\(ESP\)\} -->/.test(line)).length,
-      );
-      expect(deletes).toEqual([1, 1]);
-    }
-  });
-
-  test('and nobody sends on a child that the peer has not heard of, when an answer is late', () => {
-    for (let round = 0; round < 8; round++) {
-      const { network, left, right } = established();
-      network.startTraffic();
-      network.tamper = (datagram, from) =>
-        from === left && parseHeader(datagram.data).response ? undefined : datagram;
-      network.command(left, 'rekey', 'net');
-      network.command(right, 'rekey', 'net');
-      network.pass(1_000);
-      network.tamper = (datagram) => datagram;
-      network.pass(30_000);
-      expect(network.lost).toEqual([]);
-      expectOneChild(network, left, right);
-    }
-  });
-
-  test('and end with one child when one request comes too late', () => {
-    for (let round = 0; round < 4; round++) {
-      const { network, left, right } = established();
-      network.startTraffic();
-      const release = holding(network, left);
-      network.command(left, 'rekey', 'net');
-      network.pass(5);
-      network.tamper = (datagram, from) => (from === left && network.sent.length < 6 ? undefined : datagram);
-      network.command(right, 'rekey', 'net');
-      network.pass(2_000);
-      release();
-      network.pass(30_000);
-      expect(network.lost).toEqual([]);
-      expectOneChild(network, left, right);
-    }
-  });
-
-  test('while the other one deletes it: it is gone, or there is a new one, on both sides', () => {
-    const { network, left, right } = established();
-    network.command(left, 'rekey', 'net');
-    network.command(right, 'terminate', 'net');
-    network.pass(30_000);
-    expect(left.sas.size).toBe(right.sas.size);
-    const [a, b] = [left.core.status(network.now)[0]!, right.core.status(network.now)[0]!];
-    expect(a.children.length).toBe(b.children.length);
   });
 });
 

@@ -55,9 +55,10 @@ export function operations(cx: Context): Operations {
         .ofConnection(sa.connection.name)
         .some((other) => other.reauthenticates === sa && other.state !== 'DESTROYING');
       if (!isUsable(sa.state) || isUnderWay) return;
+      // By name: a configuration that is read again is another object for each child made since.
       const live = [...sa.children.values()].filter(isCurrent);
-      const configs = new Set(live.map(({ config }) => config));
-      const wanted = [...configs].map((config) => ({ config, packet: undefined }));
+      const configs = new Map(live.map(({ config }) => [config.name, config]));
+      const wanted = [...configs.values()].map((config) => ({ config, packet: undefined }));
       cx.log('info', `IKE SA ${sa.id} is reauthenticated`, sa.connection.name);
       this.initiate(sa.connection, wanted, sa);
     },

@@ -27,10 +27,10 @@ import { enqueue } from '../exchange.ts';
 import { Failure } from '../failure.ts';
 import { pauseOfChild } from '../patience.ts';
 import type { IkeSa } from '../sa.ts';
-import { isInstalled, isLive } from '../states.ts';
+import { isLive } from '../states.ts';
 import type { Answer, Received } from '../task.ts';
 import { ChildExchange, respondWithChild } from './child-exchange.ts';
-import { awaitsChild, DeleteChild, findByPeerSpi } from './delete.ts';
+import { awaitsChild, DeleteChild, findByPeerSpi, isBeingDeleted } from './delete.ts';
 import { deleteRedundant, deleteWhenConfirmed, goesWith } from './redundant.ts';
 
 const AT_ONCE = 'the peer rekeyed at the same time';
@@ -139,8 +139,8 @@ function resolveCollision(cx: Context, sa: IkeSa, old: ChildSa, ours: ChildSa, t
     // The peer deletes the old child, and begins to send on its own new one.
     sendWhenConfirmed(cx, theirs);
     // As long as the old one is there, the peer can go on with that.
-    if (isInstalled(old.state)) deleteRedundant(cx, ours, AT_ONCE);
-    else deleteWhenConfirmed(cx, ours, AT_ONCE);
+    if (isBeingDeleted(old)) deleteWhenConfirmed(cx, ours, AT_ONCE);
+    else deleteRedundant(cx, ours, AT_ONCE);
     return;
   }
   cx.policies.use(ours);

@@ -62,7 +62,7 @@ export class DeleteChild implements Task {
   readonly subject: string;
   readonly exchange = EXCHANGE.INFORMATIONAL;
   readonly exclusive = false;
-  private readonly child: ChildSa;
+  readonly child: ChildSa;
   private readonly cause: Cause;
   private readonly reason: string;
   private targets: readonly ChildSa[] = [];
@@ -95,6 +95,10 @@ export class DeleteChild implements Task {
     return 'done';
   }
 }
+
+/** @returns whether we delete a child, be it that the request still waits for the window */
+export const isBeingDeleted = (child: ChildSa): boolean =>
+  !isInstalled(child.state) || child.owner.queue.some((task) => task instanceof DeleteChild && task.child === child);
 
 /** Deletes at the peer what we did not take: an answer that was not what we had asked for. */
 export class DeleteUnwanted implements Task {
