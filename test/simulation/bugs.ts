@@ -95,9 +95,9 @@ export const BUGS: readonly PlantedBug[] = [
     'an answer is repeated to a repeated request only',
     ExchangeWindow.prototype,
     'repeat',
-    () =>
+    (original) =>
       function (messageId: number) {
-        return this.answers.get(messageId)?.datagrams;
+        return original.call(this, messageId, this.answers.get(messageId)?.digest ?? '');
       },
   ),
   bug(
