@@ -6,6 +6,7 @@ import { type CipherSuite, suiteName } from '../../src/algorithms.ts';
 import { BACKENDS } from '../../src/contract.ts';
 import { ALL_SUITES } from '../../src/dataplane/backends/suites.ts';
 import { packagePath } from '../../src/package-root.ts';
+import { positive } from '../arguments.ts';
 import { draw } from './pictures.ts';
 import { compareWithTargets } from './ratios.ts';
 import { printReport } from './report.ts';
@@ -92,12 +93,6 @@ function words(list: string): string[] {
     .split(',')
     .map((word) => word.trim())
     .filter((word) => word !== '');
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError('use a number above 0');
-  return value;
 }
 
 function integers(list: string): number[] {

@@ -5,9 +5,10 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { Bed, command, uniqueName } from '../../src/demo/bed.ts';
 import { packagePath } from '../../src/package-root.ts';
+import { positive } from '../arguments.ts';
 import { describeMachine, describeNode } from '../machine.ts';
 import { type Contender, cpuSeconds, sum } from './contender.ts';
 import { espalier } from './espalier.ts';
@@ -223,13 +224,19 @@ export function register(program: Command): void {
       'rtt-idle',
       'rtt-load',
     ])
-    .option('--seconds <n>', 'length of one measurement', Number, 3)
-    .option('--rounds <n>', 'turns of every test', Number, 3)
-    .option('--workers <n>', 'worker threads of each of our gateways', Number, 1)
-    .option('--encapsulation <kind>', 'ESP in udp, or none: raw ESP', 'udp')
+    .option('--seconds <n>', 'length of one measurement', positive, 3)
+    .option('--rounds <n>', 'turns of every test', positive, 3)
+    .option('--workers <n>', 'worker threads of each of our gateways', positive, 1)
+    .addOption(
+      new Option('--encapsulation <kind>', 'ESP in udp, or none: raw ESP').choices(['udp', 'none']).default('udp'),
+    )
     .option('--ladder', 'our own rungs too: forward, frame, null; and what they let expect of the whole')
     .option('--svg <folder>', 'draw pictures there')
-    .option('--wan <kind>', 'offload, or no-segmentation: the WAN device takes single packets only', 'offload')
+    .addOption(
+      new Option('--wan <kind>', 'no-segmentation: the WAN device takes single packets only')
+        .choices(['offload', 'no-segmentation'])
+        .default('offload'),
+    )
     .addHelpText('after', '\nExample: npm run bench -- gateway --tests tcp1 --peers wireguard-go --json gateway.json\n')
     .action((options: Options) => run(options));
 }

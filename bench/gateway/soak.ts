@@ -7,9 +7,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { DEFAULT_MARK } from '../../src/dataplane/routes.ts';
 import { ADDRESSES, Bed, command, type Place, uniqueName } from '../../src/demo/bed.ts';
+import { positive } from '../arguments.ts';
 import { describeMachine, describeNode, type Machine, type NodeVersions } from '../machine.ts';
 import { spreadOf } from '../medians.ts';
 import { cpuSeconds } from './contender.ts';
@@ -231,12 +232,6 @@ async function run(options: Options): Promise<void> {
     await bed.remove();
     rmSync(directory, { recursive: true, force: true });
   }
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError('a number above 0 is wanted');
-  return value;
 }
 
 export function register(program: Command): void {

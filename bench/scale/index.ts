@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { compileKernel } from '../../src/dataplane/kernel.ts';
 import { packagePath } from '../../src/package-root.ts';
+import { positive } from '../arguments.ts';
 import { lineChart } from '../chart.ts';
 import { describeMachine, describeNode, type Machine, type NodeVersions } from '../machine.ts';
 import { type Spread, spreadOf } from '../medians.ts';
@@ -163,12 +164,6 @@ function draw({ machine, node }: Report, results: readonly ScaleResult[]): strin
       { name: 'uncached, ns', points: points('coldLookupNanos', 1), dashed: true },
     ],
   });
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError('use a number above 0');
-  return value;
 }
 
 const defaultPlaces = (): readonly Place[] => (process.getuid?.() === 0 ? PLACES : ['kernel']);
