@@ -19,6 +19,7 @@ import {
   OUT_SLOTS,
   SLOT_SIZE,
 } from '../../assembly/layout/arena.ts';
+import { draw } from '../../bench/gateway/pictures.ts';
 import { predict } from '../../bench/gateway/prediction.ts';
 import { type GatewayResult, table } from '../../bench/gateway/results.ts';
 import { type RungName, rungKernel } from '../../bench/gateway/rung-kernel.ts';
@@ -126,16 +127,17 @@ describe('the rungs below the gateway', () => {
   });
 });
 
+const row = (algorithm: string, backend: string, cpuSecondsPerGB: number): GatewayResult => ({
+  suite: 'gateway',
+  peer: 'espalier',
+  algorithm,
+  backend,
+  test: 'tcp1',
+  mbps: { min: 1, median: 1, max: 1 },
+  cpuSecondsPerGB,
+});
+
 describe('the prediction', () => {
-  const row = (algorithm: string, backend: string, cpuSecondsPerGB: number): GatewayResult => ({
-    suite: 'gateway',
-    peer: 'espalier',
-    algorithm,
-    backend,
-    test: 'tcp1',
-    mbps: { min: 1, median: 1, max: 1 },
-    cpuSecondsPerGB,
-  });
   const cipher = new Map([['aes128gcm16 wasm', 1.3]]);
 
   it('adds up the null rung and the cipher', () => {
@@ -146,5 +148,23 @@ describe('the prediction', () => {
 
   it('says nothing without the null rung', () => {
     expect(predict([row('aes128gcm16', 'wasm', 1.92)], cipher)[0]).not.toHaveProperty('prediction');
+  });
+});
+
+describe('the pictures', () => {
+  const machine = { cpu: 'a processor', cores: 2, memoryGiB: 1, system: 'Linux', load: 0, date: '2026-01-01' };
+  const full = row('aes128gcm16', 'wasm', 1.9);
+
+  it('are of what was measured', () => {
+    expect(Object.keys(draw([full], machine, '26.0.0'))).toEqual(['gateway-throughput.svg']);
+    const { mbps, ...rest } = full;
+    const datagrams: GatewayResult = { ...rest, test: 'udp64', pps: mbps! };
+    expect(Object.keys(draw([datagrams], machine, '26.0.0'))).toEqual(['gateway-datagrams.svg']);
+  });
+
+  it('show the rungs where the ladder was climbed', () => {
+    const pictures = draw([row('none', 'forward', 0.4), row('aes128gcm16', 'null', 0.3), full], machine, '26.0.0');
+    expect(pictures['gateway-ladder.svg']).toContain('rung forward');
+    expect(pictures['gateway-ladder.svg']).toContain('1,900');
   });
 });
