@@ -204,6 +204,24 @@ describe('NAT rebinding without MOBIKE (RFC 7296 §2.23)', () => {
     expect(plain.right.installed('out')[0]!.remote.address).toBe(LEFT);
   });
 
+  test('a late packet for an IKE SA that is gone moves nothing, and nothing is sent for it any more', () => {
+    const { network, left, right } = pair({ right: { remote_addrs: [], encap: true }, control: { keep_alive: 20 } });
+    nat(network, left);
+    network.command(left, 'initiate', 'right');
+    network.settle();
+    // Of the old child, packets that are on their way are still taken.
+    network.command(left, 'rekey', 'net');
+    network.settle();
+    network.command(right, 'terminate', 'left');
+    network.settle();
+    const [key] = [...right.sas.keys()];
+    network.feed(right, { type: 'mapping', sa: key!, remote: { address: '203.0.113.7', port: 55_555 } });
+    const before = network.sent.length;
+    network.pass(60_000);
+    expect(network.sent.length).toBe(before);
+    expect(right.timerAt).toBeUndefined();
+  });
+
   test('the side behind the NAT keeps the mapping alive', () => {
     const { network, left } = pair({ right: { remote_addrs: [] }, control: { keep_alive: 20 } });
     nat(network, left);

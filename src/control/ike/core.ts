@@ -138,7 +138,8 @@ export class IkeCore {
     mapping: ({ sa, remote }) => {
       const owner = this.cx.children.get(sa)?.owner;
       // Only a peer behind a NAT moves without a word of its own (RFC 7296 §2.23).
-      if (!owner?.followsPeer) return;
+      // What it still sends to a child that went with its IKE SA moves nothing: there would be keepalives for ever.
+      if (!owner?.followsPeer || owner.state === 'DESTROYING') return;
       movePath(this.cx, owner, owner.local, remote);
     },
     'install-failed': ({ sa, reason }) => {
