@@ -186,7 +186,8 @@ async function soak(
   const steady = samples.filter((sample) => sample.seconds >= warmUp);
   const cpu = pair.processes().map((pid, index) => round(cpuSeconds(pid) - before[index]!));
   const drops = pair.sides.map((side) => side.status().drops);
-  pair.sides[0]!.cli('down', 'bench');
+  // Each for itself: whose peer closes has its traffic protected or dropped as before, until told otherwise.
+  for (const side of pair.sides) side.cli('down', 'bench');
   const leftovers = afterDown(bed, pair);
   await pair.stop();
   leftovers.push(...afterStop(bed));
