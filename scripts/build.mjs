@@ -1,4 +1,4 @@
-// Compiles the kernel (AssemblyScript to two WebAssembly builds) and the TypeScript around it.
+// Compiles the kernel (AssemblyScript to three WebAssembly builds) and the TypeScript around it.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -14,7 +14,7 @@ function run(command, ...args) {
 }
 
 mkdirSync(join(root, 'build'), { recursive: true });
-for (const target of ['plain', 'relaxed']) run(bin('asc'), '--config', 'asconfig.json', '--target', target);
+for (const target of ['plain', 'relaxed', 'wide']) run(bin('asc'), '--config', 'asconfig.json', '--target', target);
 run(bin('tsc'), '-p', 'tsconfig.build.json');
 const main = join(root, 'dist/src/main.js');
 if (existsSync(main)) chmodSync(main, 0o755);

@@ -74,6 +74,7 @@ const multiple = (factor) => (x) => times(factor, x);
 /** Tables of pairs: the doc comment and a table for either index. */
 const pairs = {
   INPUT: ['from a byte, low and high nibble, to the tower', inputs((x) => toTower[x])],
+  OUTPUT: ['back from the tower, low and high nibble, to a byte', inputs((x) => fromTower[x])],
   SBOX: ['SubBytes without its 0x63, as bytes', outputs(affine)],
   DOUBLE: ['2·SubBytes without its constant, in the tower', outputs((x) => toTower[multiple(2)(affine(x))])],
   TRIPLE: ['3·SubBytes without its constant, in the tower', outputs((x) => toTower[multiple(3)(affine(x))])],
@@ -113,13 +114,14 @@ for (const x of range(256)) {
   for (const n of [9, 11, 13, 14]) check('INPUT_INVERSE', s, `INVERSE_${n}`, towerInverse(times(n, x)));
 }
 
+const isOfNibbles = (name) => name.startsWith('INPUT') || name === 'OUTPUT';
 const bytes = (table) => table.map((x) => `0x${x.toString(16).padStart(2, '0')}`).join(', ');
 const tables = [
   ['1/n in GF(2^4); 0x80 stands for 1/0', 'INVERSES', inverses],
   ['a/n', 'QUOTIENTS', quotients],
   ...Object.entries(pairs).flatMap(([name, [why, [first, second]]]) => [
-    [why, `${name}_${name.startsWith('INPUT') ? 'LOW' : 'U'}`, first],
-    ['', `${name}_${name.startsWith('INPUT') ? 'HIGH' : 'T'}`, second],
+    [why, `${name}_${isOfNibbles(name) ? 'LOW' : 'U'}`, first],
+    ['', `${name}_${isOfNibbles(name) ? 'HIGH' : 'T'}`, second],
   ]),
   ...Object.entries(constants).map(([name, [why, value]]) => [why, name, range(16).fill(value)]),
 ];

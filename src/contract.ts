@@ -228,7 +228,7 @@ export interface DataPlaneInfo {
   /** All that are in use. */
   readonly backends: readonly BackendInfo[];
   readonly shadow?: string;
-  /** Build of the kernel: plain or relaxed SIMD. */
+  /** Build of the kernel: plain SIMD, relaxed SIMD or wide. */
   readonly kernel: string;
   readonly device: { readonly name: string; readonly mtu: number };
   readonly ports: { readonly ike: number; readonly natTraversal: number };

@@ -29,18 +29,11 @@ import {
   runChains,
   startChain,
 } from "./aes-chains";
-import {
-  cryptPayload,
-  makeStreams,
-  STREAM_MASK,
-  STREAM_SIZE,
-  startCounter,
-  useCounterKey,
-  wipeCounter,
-} from "./aes-counter";
+import { cryptPayload, makeStreams, startCounter, useCounterKey, wipeCounter } from "./aes-counter";
 import { COUNTER_SCRATCH_SIZE } from "./aes-counter-rounds";
 import { roundsOf } from "./aes-key";
 import { slicedKeysSize, sliceKeys } from "./aes-lanes";
+import { STREAM_MASK, STREAM_SIZE } from "./aes-streams";
 import { loadPartial, storePartial } from "./bytes";
 import { accept, icvDifference, rejectIcv } from "./verdict";
 
@@ -76,8 +69,8 @@ export function ccmRun(list: usize, count: i32, scratch: usize, seal: bool): voi
   for (let from = 0; from < count; from += CHAINS) {
     runChunk(list + (from << 2), min(count - from, CHAINS), prefix, rounds, icvLength, scratch, seal);
   }
-  wipeCounter(scratch);
-  memory.fill(scratch + CHAINS_AT, 0, STREAMS - CHAINS_AT + <u32>min(count, CHAINS) * STREAM_SIZE);
+  wipeCounter(scratch + STREAMS, min(count, CHAINS), scratch);
+  memory.fill(scratch + CHAINS_AT, 0, STREAMS - CHAINS_AT);
 }
 
 function runChunk(

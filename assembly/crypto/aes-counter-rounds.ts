@@ -2,6 +2,7 @@
  * AES in counter mode: its first rounds, which know what counters have in common, and the scratch in which
  * aes-counter.ts works. That file has the derivation.
  */
+import { BITS_SCRATCH_SIZE } from "./aes-bits";
 import { firstKey, SET_SIZE, SLICED_SIZE, sliceBlocks } from "./aes-lanes";
 import { middleRounds } from "./aes-rounds.gen";
 import { highNibbles, ladderOutput, lookUp, lowNibbles, toTower } from "./aes-sbox";
@@ -24,6 +25,9 @@ export const ROUND1_FROM: usize = 24;
 export const ROUND1_KNOWN: usize = 28;
 /** The counter's last byte in each lane of the SET that gathers. */
 export const COUNTERS: usize = 32;
+/** u32: do STREAMs have all of a segment's keystream, if it is long? And how many bytes of one were written, at most. */
+export const WHOLE: usize = 48;
+export const WRITTEN: usize = 52;
 /** CONSTANTS of a SET: column 0 after round 1, then everything after round 2: 20 vectors. */
 export const CONSTANTS: usize = 64;
 /** Each lane's row of the STREAM, and column, on their way into CONSTANTS. */
@@ -38,8 +42,10 @@ export const ROUND1_ONCE: usize = LANE_COUNTERS + 128;
 /** … and of the SETs of a segment. */
 export const ROUND1: usize = ROUND1_ONCE + 64;
 export const WORK: usize = ROUND1 + 16 * 32;
+/** aes-bits.ts's. */
+export const BITS: usize = WORK + SETS * SET_SIZE;
 /** Bytes of scratch taken by counter mode, a multiple of 64; STREAMs are the caller's. */
-export const COUNTER_SCRATCH_SIZE: usize = WORK + SETS * SET_SIZE;
+export const COUNTER_SCRATCH_SIZE: usize = BITS + BITS_SCRATCH_SIZE;
 
 /** From ROWS to CONSTANTS, of which each lane has its packet's. */
 export function enterStreams(scratch: usize): void {

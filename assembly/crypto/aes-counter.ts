@@ -25,18 +25,16 @@
  * Packets of several KEYs have a lane each, too, with its own round keys; only whole SETs want those of one
  * KEY in all lanes.
  *
- *  STREAM:
- *    0        16                32       48                                   288
- *    +--------+------+----------+--------+--------- ··· ----------------------+
- *    | after 2| column 0 (4)    | mask   | keystream of up to 15 blocks       |
- *    +--------+------+----------+--------+--------- ··· ----------------------+
+ * In the wide build there is another way for packets of one KEY that are not short: aes-bits.ts makes all of a
+ * segment's keystream, mask included, and it waits in the STREAM.
  */
 import { KEY_SALT, PACKET_IV, PACKET_KEY, PACKET_LENGTH, PACKET_PAYLOAD } from "../layout";
+import { addRuns, finishRuns, IS_WIDE, startBits, useBitsKey, wipeBits } from "./aes-bits";
 import {
+  BITS,
   COLUMNS,
   CONSTANTS,
   COUNTERS,
-  enterSet,
   enterStreams,
   FIRST,
   KEYS,
@@ -44,39 +42,36 @@ import {
   LIST,
   middleOfSets,
   PREFIX,
-  ROUND1,
-  ROUND1_FROM,
   ROUND1_KNOWN,
   ROUNDS,
   ROWS,
   SETS,
-  startCounters,
   startSet,
   TARGETS,
   USED,
+  WHOLE,
   WORK,
+  WRITTEN,
 } from "./aes-counter-rounds";
+import { lastRound, SET_SIZE, SLICED_SIZE, sliceBlocks, sliceWords, storeWords, unsliceBlocks } from "./aes-lanes";
 import {
-  lastRound,
-  lastRoundWords,
-  SET_SIZE,
-  SLICED_SIZE,
-  sliceBlocks,
-  sliceWords,
-  storeWords,
-  unsliceBlocks,
-  wordsToBlocks,
-  xorWords,
-} from "./aes-lanes";
+  cryptSets,
+  fillStreams,
+  NARROW_SIZE,
+  STREAM_COLUMN,
+  STREAM_MASK,
+  STREAM_REST,
+  STREAM_SIZE,
+} from "./aes-streams";
 import { xorKeystream } from "./bytes";
 
-const STREAM_COLUMN: usize = 16;
-/** The keystream block before the payload's: what masks the tag of GCM and CCM. */
-export const STREAM_MASK: usize = 32;
-const STREAM_REST: usize = 48;
-export const STREAM_SIZE: u32 = 288;
-/** Bytes that a STREAM has keystream for. */
+/** Bytes that every STREAM has keystream for. */
 export const LONGEST_REST: u32 = 240;
+/** Blocks from which on RUNs of 32 are quicker than SETs of 16: in a segment, and in its last RUN. */
+const LEAST_WIDE: u32 = 24;
+const LEAST_RUN: u32 = 14;
+/** And in all packets: keys are spread once more, and PAIRs should be full. */
+const LEAST_IN_ALL: u32 = 192;
 
 /**
  * Notes what all packets to come have in common.
@@ -86,6 +81,14 @@ export function startCounter(rounds: i32, first: u32, scratch: usize): void {
   store<u32>(scratch, rounds, ROUNDS);
   store<u32>(scratch, first, FIRST);
   store<u32>(scratch, 1, USED);
+  store<u32>(scratch, NARROW_SIZE, WRITTEN);
+  if (IS_WIDE) startBits(scratch + BITS);
+}
+
+/** Are these keys noted already? What has been made of them is then kept. */
+@inline
+export function hasCounterKey(keys: usize, scratch: usize): bool {
+  return load<u32>(scratch, KEYS) == <u32>keys;
 }
 
 /**
@@ -97,10 +100,14 @@ export function useCounterKey(keys: usize, prefix: u32, scratch: usize): void {
   store<u32>(scratch, <u32>keys, KEYS);
   store<u32>(scratch, prefix, PREFIX);
   store<u32>(scratch, 0, ROUND1_KNOWN);
+  if (IS_WIDE) useBitsKey(scratch + BITS);
 }
 
-/** Wipes what this file had in scratch: keystream, and what would give it back. */
-export function wipeCounter(scratch: usize): void {
+/** Wipes what this file had in scratch and in STREAMs: keystream, and what would give it back. */
+export function wipeCounter(streams: usize, count: u32, scratch: usize): void {
+  const written = load<u32>(scratch, WRITTEN);
+  for (const end = streams + count * STREAM_SIZE; streams < end; streams += STREAM_SIZE) memory.fill(streams, 0, written);
+  if (IS_WIDE) wipeBits(scratch + BITS);
   memory.fill(scratch, 0, WORK + load<u32>(scratch, USED) * SET_SIZE);
 }
 
@@ -111,6 +118,7 @@ export function makeStreams(
   list: usize, count: i32, masks: bool, payloads: bool, streams: usize, scratch: usize,
 ): void {
   const first = load<u32>(scratch, FIRST);
+  if (IS_WIDE) store<u32>(scratch, payloads && hasManyBlocks(list, count, first), WHOLE);
   // Bit g: group g of sixteen packets is not alike.
   let mixed = 0;
   for (let i = 0; i < count; i += 16) {
@@ -120,23 +128,34 @@ export function makeStreams(
     if (size == 16 && isAlike(group, first)) {
       const blocks = payloads ? segmentBlocks(load<u32>(load<u32>(group), PACKET_LENGTH), first) : 0;
       if (blocks >= 16) storeStreams(16, streams + i * STREAM_SIZE, scratch);
-      fillStreams(masks, first, blocks, streams + i * STREAM_SIZE, scratch);
-    } else {
-      storeStreams(size, streams + i * STREAM_SIZE, scratch);
-      mixed |= 1 << (i >> 4);
-    }
+      if (!isWide(blocks, scratch)) {
+        fillStreams(masks, first, blocks, streams + i * STREAM_SIZE, scratch);
+        continue;
+      }
+    } else storeStreams(size, streams + i * STREAM_SIZE, scratch);
+    mixed |= 1 << (i >> 4);
   }
   if (mixed == 0) return;
   let lanes = 0;
   for (let i = 0; i < count; i++) {
     if (!(mixed & (1 << (i >> 4)))) continue;
     const stream = streams + i * STREAM_SIZE;
+    const blocks = payloads ? segmentBlocks(load<u32>(load<u32>(list + (i << 2)), PACKET_LENGTH), first) : 0;
+    if (isWide(blocks, scratch)) {
+      lanes = addWide(stream, first, blocks, lanes, scratch);
+      continue;
+    }
     if (masks) lanes = addLane(stream, first - 1, stream + STREAM_MASK, lanes, scratch);
-    if (!payloads) continue;
-    const length = load<u32>(load<u32>(list + (i << 2)), PACKET_LENGTH);
-    lanes = addRest(stream, first, segmentBlocks(length, first), lanes, scratch);
+    lanes = addRest(stream, first, blocks, lanes, scratch);
   }
   finishLanes(lanes, scratch);
+}
+
+/** Are there enough blocks in first segments? */
+function hasManyBlocks(list: usize, count: i32, first: u32): bool {
+  let blocks: u32 = 0;
+  for (let i = 0; i < count; i++) blocks += segmentBlocks(load<u32>(load<u32>(list + (i << 2)), PACKET_LENGTH), first);
+  return blocks >= LEAST_IN_ALL;
 }
 
 /** Have sixteen packets as many blocks each in their first segments? */
@@ -157,6 +176,7 @@ export function makeMixedStreams(
   list: usize, count: i32, payloads: bool, keys: usize, streams: usize, scratch: usize,
 ): void {
   useCounterKey(keys, 0, scratch);
+  store<u32>(scratch, 0, WHOLE);
   const first = load<u32>(scratch, FIRST);
   let most: u32 = 0;
   let whole = false;
@@ -210,11 +230,11 @@ export function cryptPayload(packet: usize, stream: usize, scratch: usize): void
   let first = load<u32>(scratch, FIRST);
   for (let high: u32 = 1; ; high++) {
     const blocks = segmentBlocks(left, first);
-    const whole = blocks & ~15;
+    const whole = isWide(blocks, scratch) ? 0 : blocks & ~15;
     if (whole > 0) cryptSets(at, left, stream, first, whole >> 4, scratch);
     at += whole << 4;
     left -= min(left, whole << 4);
-    const rest = min(left, (blocks & 15) << 4);
+    const rest = min(left, (blocks - whole) << 4);
     xorKeystream(at, stream + STREAM_REST, rest);
     at += rest;
     left -= rest;
@@ -223,8 +243,32 @@ export function cryptPayload(packet: usize, stream: usize, scratch: usize): void
     store<u32>(scratch, <u32>packet, LIST);
     prepareStreams(scratch + LIST, 1, high, scratch);
     storeStreams(1, stream, scratch);
-    finishLanes(addRest(stream, 0, segmentBlocks(left, 0), 0, scratch), scratch);
+    const next = segmentBlocks(left, 0);
+    if (isWide(next, scratch)) finishLanes(addWide(stream, 0, next, 0, scratch), scratch);
+    else finishLanes(addRest(stream, 0, next, 0, scratch), scratch);
   }
+}
+
+/** Does the STREAM of a segment of so many blocks get all its keystream? */
+@inline
+function isWide(blocks: u32, scratch: usize): bool {
+  return IS_WIDE && blocks >= LEAST_WIDE && load<u32>(scratch, WHOLE) != 0;
+}
+
+/** RUNs for all of a segment, and the block before it; lanes for what would fill no RUN. @returns lanes in use */
+function addWide(stream: usize, first: u32, blocks: u32, lanes: i32, scratch: usize): i32 {
+  const end = first + blocks;
+  const runs = (end & 31) >= LEAST_RUN ? (end + 31) & ~31 : end & ~31;
+  const keystream = stream + STREAM_REST - (first << 4);
+  store<u32>(scratch, max<u32>(load<u32>(scratch, WRITTEN), <u32>STREAM_REST + (max(runs, end) << 4)), WRITTEN);
+  addRuns(
+    stream, stream + STREAM_COLUMN, keystream, runs,
+    load<u32>(scratch, KEYS), load<i32>(scratch, ROUNDS), scratch + BITS,
+  );
+  for (let counter = runs; counter < end; counter++) {
+    lanes = addLane(stream, counter, keystream + (counter << 4), lanes, scratch);
+  }
+  return lanes;
 }
 
 /** Blocks of a payload that lie in a segment whose first counter byte is `first`. */
@@ -265,68 +309,6 @@ function storeStreams(count: i32, streams: usize, scratch: usize): void {
   }
 }
 
-// ─── SETs of one packet ───────────────────────────────────────────────────────────────────────
-
-/** XORs keystream to `sets` times 256 bytes of payload, of which the last may not be whole. */
-function cryptSets(at: usize, length: u32, stream: usize, counter: u32, sets: i32, scratch: usize): void {
-  const constants = scratch + CONSTANTS;
-  for (let row: usize = 0; row < 4; row++) {
-    v128.store(constants + (row << 4), v128.load8_splat(stream + row, STREAM_COLUMN));
-  }
-  for (let j: usize = 0; j < 16; j++) v128.store(constants + (j << 4), v128.load8_splat(stream + j), 64);
-  const work = scratch + WORK;
-  if (load<u32>(scratch, ROUND1_FROM) != counter) {
-    store<u32>(scratch, counter, ROUND1_FROM);
-    store<u32>(scratch, 0, ROUND1_KNOWN);
-  }
-  let round1 = scratch + ROUND1;
-  let bit: u32 = 1;
-  for (; sets > 0; sets -= SETS) {
-    const taken = min(sets, SETS);
-    for (let set = 0; set < taken; set++, counter += 16, round1 += 32, bit <<= 1) {
-      if (!(load<u32>(scratch, ROUND1_KNOWN) & bit)) {
-        const counters = i8x16.add(i8x16.splat(<i8>counter), i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-        startCounters(round1, counters, scratch);
-        store<u32>(scratch, load<u32>(scratch, ROUND1_KNOWN) | bit, ROUND1_KNOWN);
-      }
-      enterSet(work + set * SET_SIZE, round1, scratch);
-    }
-    lastRoundWords(work, taken, middleOfSets(taken, scratch));
-    for (let set = work; set < work + taken * SET_SIZE; set += SET_SIZE) {
-      if (length >= 256) {
-        xorWords(at, set + SLICED_SIZE);
-        at += 256;
-        length -= 256;
-      } else {
-        wordsToBlocks(set + SLICED_SIZE, set, 16);
-        xorKeystream(at, set, length);
-      }
-    }
-  }
-}
-
-// ─── SETs of sixteen packets that are alike ───────────────────────────────────────────────────
-
-/** Fills the STREAMs of the packets that CONSTANTS are of: a SET has one block of each. */
-function fillStreams(masks: bool, first: u32, blocks: u32, streams: usize, scratch: usize): void {
-  const work = scratch + WORK;
-  const rest = first + (blocks & ~15);
-  const end = streams + STREAM_REST + ((blocks & 15) << 4);
-  let counter = masks ? first - 1 : rest;
-  let target = streams + (masks ? STREAM_MASK : STREAM_REST);
-  while (target < end) {
-    const taken = min<i32>(<i32>(end - target) >> 4, SETS);
-    for (let set = 0; set < taken; set++) {
-      startSet(work + set * SET_SIZE, i8x16.splat(<i8>counter), scratch);
-      counter = counter < first ? rest : counter + 1;
-    }
-    lastRoundWords(work, taken, middleOfSets(taken, scratch));
-    for (let set = 0; set < taken; set++, target += 16) {
-      wordsToBlocks(work + set * SET_SIZE + SLICED_SIZE, target, STREAM_SIZE);
-    }
-  }
-}
-
 // ─── SETs of several packets ──────────────────────────────────────────────────────────────────
 
 /** Lanes for the last blocks of a segment, which fill no SET. @returns lanes in use */
@@ -356,6 +338,7 @@ function addLane(stream: usize, counter: u32, target: usize, lanes: i32, scratch
 function finishLanes(lanes: i32, scratch: usize): void {
   if (lanes & 15) enterMixedSet(lanes >> 4, scratch);
   if (lanes > 0) scatter(lanes, scratch);
+  if (IS_WIDE) finishRuns(load<i32>(scratch, ROUNDS), scratch + BITS);
 }
 
 function enterMixedSet(index: i32, scratch: usize): void {

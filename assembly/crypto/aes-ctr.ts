@@ -5,10 +5,11 @@
  *  STATE: | sliced round keys (2816, 3328 or 3840) |
  */
 import { KEY_KEY, KEY_KEY_LENGTH, KEY_SALT, KEY_STATE, PACKET_KEY } from "../layout";
-import { cryptPayload, makeStreams, STREAM_SIZE, startCounter, useCounterKey, wipeCounter } from "./aes-counter";
+import { cryptPayload, makeStreams, startCounter, useCounterKey, wipeCounter } from "./aes-counter";
 import { COUNTER_SCRATCH_SIZE } from "./aes-counter-rounds";
 import { roundsOf } from "./aes-key";
 import { slicedKeysSize, sliceKeys } from "./aes-lanes";
+import { STREAM_SIZE } from "./aes-streams";
 import { accept } from "./verdict";
 
 /** Packets in work at a time. */
@@ -42,6 +43,5 @@ export function ctrRun(list: usize, count: i32, scratch: usize): void {
       accept(packet);
     }
   }
-  wipeCounter(scratch);
-  memory.fill(scratch + STREAMS, 0, <u32>min(count, CHUNK) * STREAM_SIZE);
+  wipeCounter(scratch + STREAMS, min(count, CHUNK), scratch);
 }

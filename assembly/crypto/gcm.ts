@@ -29,20 +29,11 @@ import {
   PACKET_PAYLOAD,
   PACKET_SEQ_HI,
 } from "../layout";
-import {
-  cryptPayload,
-  LONGEST_REST,
-  makeMixedStreams,
-  makeStreams,
-  STREAM_MASK,
-  STREAM_SIZE,
-  startCounter,
-  useCounterKey,
-  wipeCounter,
-} from "./aes-counter";
+import { cryptPayload, hasCounterKey, LONGEST_REST, makeMixedStreams, makeStreams, startCounter, useCounterKey, wipeCounter } from "./aes-counter";
 import { COUNTER_SCRATCH_SIZE } from "./aes-counter-rounds";
 import { roundsOf } from "./aes-key";
 import { encryptZero, packedKeysSize, packKeys, SLICED_KEYS_MAX, slicedKeysSize, sliceLaneKeys, spreadKeys } from "./aes-lanes";
+import { STREAM_MASK, STREAM_SIZE } from "./aes-streams";
 import { storePartial } from "./bytes";
 import {
   bitLengths,
@@ -170,11 +161,10 @@ function run(mode: Mode, lengthField: usize, list: usize, count: i32, scratch: u
       runMixed(mode, chunk, taken, keyLength, scratch, seal);
     }
   }
-  wipeCounter(scratch);
-  // STREAMs and round keys would decrypt; tags and nibbles tell of H.
+  wipeCounter(scratch + STREAMS, min(count, CHUNK), scratch);
+  // Round keys would decrypt; tags and nibbles tell of H.
   memory.fill(scratch + TAG, 0, KEYS - TAG + slicedKeysSize(keyLength));
   if (mixed) memory.fill(scratch + LANE_KEYS, 0, slicedKeysSize(keyLength));
-  memory.fill(scratch + STREAMS, 0, <u32>min(count, CHUNK) * STREAM_SIZE);
 }
 
 /**
@@ -228,7 +218,7 @@ function useKey(key: usize, keyLength: u32, scratch: usize): void {
     store<u32>(scratch, <u32>key, SPREAD);
     spreadKeys(key + KEY_STATE, keyLength, scratch + KEYS);
     startLanes(scratch + LANES);
-  }
+  } else if (hasCounterKey(scratch + KEYS, scratch)) return;
   useCounterKey(scratch + KEYS, load<u32>(key, KEY_SALT), scratch);
 }
 

@@ -44,7 +44,7 @@ export interface Result {
 export interface Report {
   readonly machine: Machine;
   readonly node: NodeVersions;
-  /** Build of the kernel: `plain` or `relaxed` SIMD. */
+  /** Build of the kernel. */
   readonly build: KernelBuild;
   readonly command: string;
   readonly results: readonly Result[];

@@ -8,11 +8,13 @@ import koffi from 'koffi';
 import { EspalierError } from '../errors.ts';
 import { packagePath } from '../package-root.ts';
 import type { KernelMemory } from './backends/backend.ts';
+import { answersRightly, KERNEL_TEST_SIZE } from './kernel-test.ts';
 
-export type KernelBuild = 'plain' | 'relaxed';
+export type KernelBuild = 'plain' | 'relaxed' | 'wide';
 
-/** Overrides the choice of build: `ESPALIER_KERNEL=plain` or `relaxed`. */
+/** Overrides the choice of build: `ESPALIER_KERNEL=plain`, `relaxed` or `wide`. */
 const OVERRIDE = 'ESPALIER_KERNEL';
+const BUILDS: readonly string[] = ['plain', 'relaxed', 'wide'] satisfies KernelBuild[];
 
 /** (module (func (param v128 v128) (result v128) local.get 0 local.get 1 i8x16.relaxed_swizzle)) */
 const RELAXED_PROBE = Uint8Array.from([
@@ -41,17 +43,34 @@ function relaxedSimd(): boolean {
   return WebAssembly.validate(RELAXED_PROBE);
 }
 
+/**
+ * Does V8 make 256-bit instructions of 128-bit ones? That is behind an experimental flag, so only in the version
+ * that this was tried with.
+ */
+function wideSimd(): boolean {
+  if (nodeMajor !== 26 || process.arch !== 'x64') return false;
+  try {
+    return / avx2 /.test(readFileSync('/proc/cpuinfo', 'latin1'));
+  } catch {
+    return false;
+  }
+}
+
 export function chooseBuild(): KernelBuild {
-  const wanted = process.env[OVERRIDE];
-  if (wanted !== undefined && wanted !== '' && wanted !== 'plain' && wanted !== 'relaxed') {
-    throw new EspalierError('ERR_KERNEL', `${OVERRIDE}=${wanted}: use 'plain' or 'relaxed', or unset it`);
+  const wanted = process.env[OVERRIDE] || undefined;
+  if (wanted !== undefined && !BUILDS.includes(wanted)) {
+    throw new EspalierError('ERR_KERNEL', `${OVERRIDE}=${wanted}: use 'plain', 'relaxed' or 'wide', or unset it`);
   }
   if (wanted === 'plain') return 'plain';
   const relaxed = relaxedSimd();
-  if (wanted === 'relaxed' && !relaxed) {
-    throw new EspalierError('ERR_KERNEL', `${OVERRIDE}=relaxed: Node.js ${process.versions.node} has no relaxed SIMD`);
+  if (wanted !== undefined && !relaxed) {
+    throw new EspalierError(
+      'ERR_KERNEL',
+      `${OVERRIDE}=${wanted}: Node.js ${process.versions.node} has no relaxed SIMD`,
+    );
   }
-  return relaxed ? 'relaxed' : 'plain';
+  if (wanted === 'relaxed' || wanted === 'wide') return wanted;
+  return relaxed ? (wideSimd() ? 'wide' : 'relaxed') : 'plain';
 }
 
 export interface CompiledKernel {
@@ -62,8 +81,40 @@ export interface CompiledKernel {
 export async function compileKernel(build: KernelBuild = chooseBuild()): Promise<CompiledKernel> {
   // A version that does not know the flag would print an error.
   if (nodeMajor <= 26) setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
-  const file = packagePath('build', build === 'relaxed' ? 'kernel-relaxed.wasm' : 'kernel.wasm');
-  return { module: await WebAssembly.compile(readFileSync(file)), build };
+  if (build === 'wide' && wideSimd()) {
+    const module = await compileWide();
+    if (module) return { module, build };
+    process.emitWarning('AES of the wide kernel gave a wrong answer; the relaxed build is used', 'EspalierWarning');
+    return compileKernel('relaxed');
+  }
+  return { module: await WebAssembly.compile(kernelFile(build)), build };
+}
+
+function kernelFile(build: KernelBuild): Uint8Array<ArrayBuffer> {
+  return readFileSync(packagePath('build', build === 'plain' ? 'kernel.wasm' : `kernel-${build}.wasm`));
+}
+
+/** Batches after which V8 has compiled well what they take. */
+const WARM_UP = 24;
+
+/**
+ * The flag is set for as long as it takes AES to be compiled by the optimising compiler and to give its answers,
+ * and no longer: so nothing else in the process is compiled with it, and what will run is what has been tried.
+ * @returns nothing if an answer was wrong
+ */
+async function compileWide(): Promise<WebAssembly.Module | undefined> {
+  setFlagsFromString('--experimental-wasm-revectorize');
+  setFlagsFromString('--wasm-sync-tier-up');
+  try {
+    const module = await WebAssembly.compile(kernelFile('wide'));
+    const memory = createMemory(KERNEL_TEST_SIZE);
+    const kernel = instantiateKernel(module, memory);
+    for (let i = 0; i < WARM_UP; i++) if (!answersRightly(kernel, memory)) return undefined;
+    return module;
+  } finally {
+    setFlagsFromString('--no-wasm-sync-tier-up');
+    setFlagsFromString('--no-experimental-wasm-revectorize');
+  }
 }
 
 /**

@@ -16,7 +16,7 @@ import {
   type KernelExports,
 } from '../../src/dataplane/kernel.ts';
 
-export const BUILDS: readonly KernelBuild[] = ['plain', 'relaxed'];
+export const BUILDS: readonly KernelBuild[] = ['plain', 'relaxed', 'wide'];
 
 /** Bytes of canary on either side of every region. */
 const CANARY = 64;
@@ -75,7 +75,7 @@ export class Laboratory {
 
   static async open(build: KernelBuild): Promise<Laboratory> {
     // Node 20 has relaxed SIMD behind this flag; later versions have it always.
-    if (build === 'relaxed' && process.versions.node.startsWith('20.')) {
+    if (build !== 'plain' && process.versions.node.startsWith('20.')) {
       setFlagsFromString('--experimental-wasm-relaxed-simd');
     }
     return new Laboratory(build, (await compileKernel(build)).module);

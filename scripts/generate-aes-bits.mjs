@@ -1,0 +1,241 @@
+// Prints assembly/crypto/aes-bits.gen.ts: AES on 64 blocks at once, bit-sliced (assembly/crypto/aes-bits.ts has
+// the layout).
+//
+// V8 makes one 256-bit instruction of two 128-bit ones if they do the same to both halves of what ends up in
+// neighbouring stores. So every statement below is printed twice, for half a and half b: `$` in a name becomes
+// the half's letter, `@n` the offset n or n + 16. It finds one pair of stores an address and basic block, so no
+// block stores to where it has stored before.
+//
+// SubBytes: Boyar and Peralta, "A small depth-16 circuit for the AES S-box" (2012), their 115 gates of smallest
+// size; what NOTs it has make up the constant 0x63, which is in the round keys. Checked below for all bytes.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const file = join(dirname(dirname(fileURLToPath(import.meta.url))), 'assembly/crypto/aes-bits.gen.ts');
+const range = (n) => Array.from({ length: n }, (_, i) => i);
+
+/** x0 … x7 to s0 … s7, most significant bit first. */
+const CIRCUIT = `
+y14=x3^x5 y13=x0^x6 y9=x0^x3 y8=x0^x5 t0=x1^x2 y1=t0^x7 y4=y1^x3 y12=y13^y14 y2=y1^x0 y5=y1^x6 y3=y5^y8
+t1=x4^y12 y15=t1^x5 y20=t1^x1 y6=y15^x7 y10=y15^t0 y11=y20^y9 y7=x7^y11 y17=y10^y11 y19=y10^y8 y16=t0^y11
+y21=y13^y16 y18=x0^y16 t2=y12&y15 t3=y3&y6 t4=t3^t2 t5=y4&x7 t6=t5^t2 t7=y13&y16 t8=y5&y1 t9=t8^t7 t10=y2&y7
+t11=t10^t7 t12=y9&y11 t13=y14&y17 t14=t13^t12 t15=y8&y10 t16=t15^t12 t17=t4^t14 t18=t6^t16 t19=t9^t14
+t20=t11^t16 t21=t17^y20 t22=t18^y19 t23=t19^y21 t24=t20^y18 t25=t21^t22 t26=t21&t23 t27=t24^t26 t28=t25&t27
+t29=t28^t22 t30=t23^t24 t31=t22^t26 t32=t31&t30 t33=t32^t24 t34=t23^t33 t35=t27^t33 t36=t24&t35 t37=t36^t34
+t38=t27^t36 t39=t29&t38 t40=t25^t39 t41=t40^t37 t42=t29^t33 t43=t29^t40 t44=t33^t37 t45=t42^t41 z0=t44&y15
+z1=t37&y6 z2=t33&x7 z3=t43&y16 z4=t40&y1 z5=t29&y7 z6=t42&y11 z7=t45&y17 z8=t41&y10 z9=t44&y12 z10=t37&y3
+z11=t33&y4 z12=t43&y13 z13=t40&y5 z14=t29&y2 z15=t42&y9 z16=t45&y14 z17=t41&y8 t46=z15^z16 t47=z10^z11
+t48=z5^z13 t49=z9^z10 t50=z2^z12 t51=z2^z5 t52=z7^z8 t53=z0^z3 t54=z6^z7 t55=z16^z17 t56=z12^t48 t57=t50^t53
+t58=z4^t46 t59=z3^t54 t60=t46^t57 t61=z14^t57 t62=t52^t58 t63=t49^t58 t64=z4^t59 t65=t61^t62 t66=z1^t63
+s0=t59^t63 s6=t56^t62 s7=t48^t60 t67=t64^t65 s3=t53^t66 s4=t51^t66 s5=t47^t65 s1=t64^s3 s2=t55^t67`
+  .trim()
+  .split(/\s+/)
+  .map((gate) => gate.match(/^(\w+)=(\w+)([&^])(\w+)$/).slice(1));
+
+// ─── The circuit is FIPS 197 §5.1.1's S-box, but for 0x63 ────────────────────────────────────
+function times(a, b) {
+  let product = 0;
+  for (let x = a, y = b; y; y >>= 1, x = (x << 1) ^ (x & 0x80 ? 0x11b : 0)) if (y & 1) product ^= x;
+  return product;
+}
+for (const byte of range(256)) {
+  const inverse = range(254).reduce((product) => times(product, byte), 1);
+  const wanted = range(5).reduce((sum, n) => sum ^ ((inverse << n) | (inverse >> (8 - n))), 0) & 0xff;
+  const bits = Object.fromEntries(range(8).map((n) => [`x${n}`, (byte >> (7 - n)) & 1]));
+  for (const [to, a, gate, b] of CIRCUIT) bits[to] = gate === '&' ? bits[a] & bits[b] : bits[a] ^ bits[b];
+  const made = range(8).reduce((sum, n) => sum | (bits[`s${n}`] << (7 - n)), 0);
+  if (made !== wanted) throw new Error(`the S-box is wrong at ${byte}`);
+}
+
+// ─── Printing ─────────────────────────────────────────────────────────────────────────────────
+/** Every line for half a, then for half b. Names that it assigns become locals. */
+function halves(lines, indent = '  ') {
+  const names = new Set();
+  const printed = [];
+  for (const line of lines) {
+    const both = line.includes('$');
+    if (!both) printed.push(`${indent}${line};`);
+    else
+      for (const [letter, offset] of [
+        ['a', 0],
+        ['b', 16],
+      ]) {
+        const name = line.match(/^(\w+)\$ = /)?.[1];
+        const text = line.replaceAll('$', letter).replace(/@(\d+)/g, (_, at) => String(Number(at) + offset));
+        printed.push(`${indent}${name && !names.has(name + letter) ? 'let ' : ''}${text};`);
+        if (name) names.add(name + letter);
+      }
+  }
+  return printed.join('\n');
+}
+
+const xor = (...terms) => terms.reduce((sum, term) => `v128.xor(${sum}, ${term})`);
+const and = (a, b) => `v128.and(${a}, ${b})`;
+const load = (base, at) => `v128.load(${base}, @${at})`;
+const store = (base, at, x) => `v128.store(${base}, ${x}, @${at})`;
+
+/** Offset of a plane: one bit of 64 blocks' bytes of a row. */
+const plane = (row, weight) => 32 * (8 * row + weight);
+/** The bit that joins `weight` when times 2 takes x^7 to x^8 = x^4 + x^3 + x + 1. */
+const reduces = (weight) => [1, 3, 4].includes(weight);
+
+const substitute = [
+  ...range(8).map((n) => `x${n}$ = ${load('from', plane(0, 7 - n))}`),
+  ...CIRCUIT.map(([to, a, gate, b]) => `${to}$ = ${gate === '&' ? and(`${a}$`, `${b}$`) : xor(`${a}$`, `${b}$`)}`),
+  ...range(8).map((n) => store('to', plane(0, 7 - n), `s${n}$`)),
+];
+
+const enter = [
+  ...range(8).map(
+    (n) => `x${n}$ = ${xor(`v128.load(constants$, ${512 + 16 * (7 - n)})`, `v128.load(start$, ${plane(0, 7 - n)})`)}`,
+  ),
+  ...substitute.slice(8),
+];
+
+const ONE = '1, 2, 3, 0';
+const shuffle = (x, lanes) => `i32x4.shuffle(${x}, ${x}, ${lanes})`;
+/** ShiftRows: columns are lanes. V8 pairs shuffles by one lane and by three, but not by two. */
+const shiftRow = (row, x) =>
+  [
+    [],
+    [`${x} = ${shuffle(x, ONE)}`],
+    [`${x} = ${shuffle(x, ONE)}`, `${x} = ${shuffle(x, ONE)}`],
+    [`${x} = ${shuffle(x, '3, 0, 1, 2')}`],
+  ][row];
+
+/** With p_r = x_r + x_{r+1} (mod 4): out_r = x_{r+1} + p_{r+2} + 2·p_r, plane by plane. */
+const pairSums = (name) => range(4).map((row) => `${name}${row}$ = ${xor(`x${row}$`, `x${(row + 1) & 3}$`)}`);
+const loadRows = (weight) => range(4).map((row) => `x${row}$ = ${load('products', plane(row, weight))}`);
+const mix = [
+  ...loadRows(7),
+  ...pairSums('top'),
+  ...range(8).flatMap((weight) => {
+    const [now, below] = weight & 1 ? ['p', 'q'] : ['q', 'p'];
+    return [
+      ...loadRows(weight),
+      ...pairSums(now),
+      ...range(4).flatMap((row) => [
+        `out${row}$ = ${xor(
+          `x${(row + 1) & 3}$`,
+          `v128.load(keys, ${plane(row, weight) / 2})`,
+          `${now}${(row + 2) & 3}$`,
+          weight === 0 ? `top${row}$` : `${below}${row}$`,
+          ...(reduces(weight) ? [`top${row}$`] : []),
+        )}`,
+        ...shiftRow(row, `out${row}$`),
+      ]),
+      ...range(4).map((row) => store('state', plane(row, weight), `out${row}$`)),
+    ];
+  }),
+];
+
+/** Times 2, into d0 … d7. */
+const double = range(8).map((weight) => {
+  if (weight === 0) return 'd0$ = s7$';
+  return `d${weight}$ = ${reduces(weight) ? xor(`s${weight - 1}$`, 's7$') : `s${weight - 1}$`}`;
+});
+const masked = (weight, row) => xor(and(`s${weight}$`, `once${row}`), and(`d${weight}$`, `twice${row}`));
+/** For all lines of either half: a load each would stand between stores, and V8 would not pair it. */
+const loadMasks = (rows) =>
+  range(rows).flatMap((row) => [
+    `const once${row} = v128.load(masks, ${32 * row})`,
+    `const twice${row} = v128.load(masks, ${32 * row + 16})`,
+  ]);
+const loadProduct = range(8).map((weight) => `s${weight}$ = ${load('product', plane(0, weight))}`);
+
+const spread = [
+  ...loadMasks(4),
+  ...loadProduct,
+  ...double,
+  ...range(4).flatMap((row) =>
+    range(8).flatMap((weight) => [
+      `out$ = ${xor(masked(weight, row), `v128.load(constants$, ${plane(row, weight) / 2})`)}`,
+      ...shiftRow(row, 'out$'),
+      store('state', plane(row, weight), 'out$'),
+    ]),
+  ),
+];
+const multiply = [
+  ...loadMasks(1),
+  ...loadProduct,
+  ...double,
+  ...range(8).map((weight) => store('to', plane(0, weight), masked(weight, 0))),
+];
+
+/** Exchanges the bits of x whose number has the bit `shift` with those of y that have not. */
+const exchange = (x, y, shift, mask) => [
+  `t$ = ${and(xor(`i32x4.shr_u(${x}, ${shift})`, y), `v128.load(masks, ${mask})`)}`,
+  `${y} = ${xor(y, 't$')}`,
+  `${x} = ${xor(x, `i32x4.shl(t$, ${shift})`)}`,
+];
+const level = (count, bit, mask) =>
+  range(count)
+    .filter((n) => !(n & bit))
+    .map((n) => [n, n | bit, mask]);
+const bytes = [
+  ...range(8).map((n) => `x${n}$ = ${xor(load('from', 32 * n), `v128.load(key, ${16 * n})`)}`),
+  ...[1, 2, 4].flatMap((bit, n) =>
+    level(8, bit, 16 * n).flatMap(([x, y, mask]) => exchange(`x${x}$`, `x${y}$`, bit, mask)),
+  ),
+  ...range(8).map((n) => store('to', 32 * n, `x${n}$`)),
+];
+const words = [
+  ...range(4).map((n) => `x${n}$ = ${load('from', plane(n, 0))}`),
+  ...[1, 2].flatMap((bit, n) =>
+    level(4, bit, 48 + 16 * n).flatMap(([x, y, mask]) => exchange(`x${x}$`, `x${y}$`, 8 * bit, mask)),
+  ),
+  ...range(4).map((n) => store('to', plane(n, 0), `x${n}$`)),
+];
+
+const source = `// Printed by scripts/generate-aes-bits.mjs, which checks it: do not edit.
+
+/** SubBytes of a row's eight planes, without 0x63. */
+@inline
+export function substitutePlanes(from: usize, to: usize): void {
+${halves(substitute)}
+}
+
+/** MixColumns of 32 planes, AddRoundKey, and the next round's ShiftRows. */
+@inline
+export function mixPlanes(products: usize, keys: usize, state: usize): void {
+${halves(mix)}
+}
+
+/** SubBytes of a column's eight planes, which are behind the constants, with those of byte 15 added. */
+@inline
+export function enterPlanes(constantsa: usize, constantsb: usize, starta: usize, startb: usize, to: usize): void {
+${halves(enter)}
+}
+
+/** Adds 1 and 2 times eight planes to constants, in the lanes that eight masks say: two for each row; then ShiftRows. */
+@inline
+export function spreadPlanes(product: usize, masks: usize, constantsa: usize, constantsb: usize, state: usize): void {
+${halves(spread)}
+}
+
+/** 1 and 2 times eight planes, each in the lanes of its mask. */
+@inline
+export function multiplyPlanes(product: usize, masks: usize, to: usize): void {
+${halves(multiply)}
+}
+
+/** AddRoundKey for a row's eight planes, and three of the five levels of a transposition: bits of bytes. */
+@inline
+export function planesToBytes(from: usize, key: usize, masks: usize, to: usize): void {
+${halves(bytes)}
+}
+
+/** The other two: bytes of a column's words, from one plane of each row. */
+@inline
+export function bytesToWords(from: usize, masks: usize, to: usize): void {
+${halves(words)}
+}
+`;
+
+if (process.argv.includes('--check')) {
+  if (readFileSync(file, 'utf8') !== source) {
+    process.stderr.write(`${file} is not what this script prints: run node scripts/generate-aes-bits.mjs\n`);
+    process.exit(1);
+  }
+} else writeFileSync(file, source);
