@@ -48,13 +48,13 @@ export function initialiseInbound(arena: usize): void {
     store<u64>(message, 1, MSG_IOVLEN);
     store<u64>(message, absolute(arena + IN_CONTROLS + slot * IN_CONTROL_SIZE), MSG_CONTROL);
   }
-  inboundArm(arena);
+  inboundArm(arena, SLOTS);
 }
 
 /** See `KernelExports`. */
-export function inboundArm(arena: usize): void {
-  for (let slot: usize = 0; slot < <usize>SLOTS; slot++) {
-    const message = arena + IN_MESSAGES + slot * MMSGHDR_SIZE;
+export function inboundArm(arena: usize, count: u32): void {
+  for (let slot: u32 = 0; slot < count; slot++) {
+    const message = arena + IN_MESSAGES + <usize>slot * MMSGHDR_SIZE;
     store<u32>(message, IN_NAME_SIZE, MSG_NAMELEN);
     store<u64>(message, IN_CONTROL_SIZE, MSG_CONTROLLEN);
     store<u32>(message, 0, MSG_FLAGS);

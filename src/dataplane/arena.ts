@@ -48,7 +48,7 @@ export class Arena {
     this.words[(this.address + field) >>> 2] = value;
   }
 
-  /** Tells the kernel what time it is, before each Prepare. */
+  /** Tells the kernel what time it is: between batches, so that no packet waits for the clock to be read. */
   stamp(): void {
     this.#floats[this.#now] = Date.now();
   }

@@ -71,15 +71,15 @@ export class Inbound {
   run(fd: number, source: number): boolean {
     const { kernel, backend, device } = this.#options;
     const arena = this.#arena;
-    kernel.inboundArm(arena.address);
     const received = recvmmsg(fd, arena.absolute + IN_MESSAGES, this.#most, MSG_DONTWAIT, 0);
     if (received <= 0) return false;
-    arena.stamp();
     const packets = kernel.inboundPrepare(arena.address, source, received);
     if (packets > 0) backend.current.open(arena.address + IN_PACKETS, packets);
     const frames = kernel.inboundFinish(arena.address);
     device.write(IN_FRAMES, frames);
     if (arena.get(ARENA_IKE_COUNT) > 0) this.#postIke();
+    kernel.inboundArm(arena.address, received);
+    arena.stamp();
     const full = received === this.#most;
     if (packets > BATCH_PACKETS) this.#most = Math.max(LEAST_SLOTS, this.#most >>> 1);
     else if (full) this.#most = Math.min(SLOTS, this.#most * 2);

@@ -167,8 +167,8 @@ export interface KernelExports {
    * @returns messages in all lanes
    */
   outboundFinish(arena: number): number;
-  /** Makes IN_MESSAGES ready for a recvmmsg of up to SLOTS datagrams. */
-  inboundArm(arena: number): void;
+  /** Makes the first `count` of IN_MESSAGES, which recvmmsg has filled in, ready for the next one. */
+  inboundArm(arena: number, count: number): void;
   /**
    * Turns `count` datagrams, as recvmmsg left them, into packets to be opened, IN_PACKETS; lists
    * those for IKE (ARENA_IKE_COUNT, IN_IKE).

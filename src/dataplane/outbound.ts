@@ -1,7 +1,7 @@
 /**
  * From the TUN to the network, a batch at a time:
  *
- *   1. read      frames from the device until there are none, at most SLOTS
+ *   1. read      frames from the device until there are none, at most SLOTS; one where one comes at a time
  *   2. prepare   kernel: parse, SPD, SA, sequence numbers, ESP or AH headers
  *   3. seal      backend
  *   4. finish    kernel: messages, trains of segments where the socket takes them
@@ -67,6 +67,10 @@ export class Outbound {
   /** Nothing of the frames is left to be prepared. */
   #over = true;
   #resumeWanted = false;
+  /** The last frame came alone, and so will the next one: it is sent before the device is asked for another. */
+  #alone = false;
+  /** When the batch before was over. */
+  #before = 0;
   #fragmentation = IP_PMTUDISC_DONT;
 
   constructor(options: OutboundOptions) {
@@ -83,15 +87,17 @@ export class Outbound {
   /** Works on one batch of frames. @returns whether there may be more at once */
   run(): boolean {
     if (this.#blocked) return false;
-    const frames = this.#options.device.read(
-      this.#arena.absolute + OUT_SLOTS + OUT_SLOT_FRAME,
-      SLOTS,
-      this.#arena.words,
-      (this.#arena.address + OUT_LENGTHS) >>> 2,
-    );
+    const { absolute, words, address } = this.#arena;
+    const most = this.#alone ? 1 : SLOTS;
+    const slots = absolute + OUT_SLOTS + OUT_SLOT_FRAME;
+    const frames = this.#options.device.read(slots, most, words, (address + OUT_LENGTHS) >>> 2);
     if (frames === 0) return false;
     this.#begin(frames);
-    return !this.#blocked;
+    const { stamped } = this.#arena;
+    // Where several batches fill a millisecond, frames come together if they are given the time.
+    this.#alone = frames === 1 && stamped !== this.#before;
+    this.#before = stamped;
+    return most > 1 && !this.#blocked;
   }
 
   /** An SA has come: frames that wait for it can go. */
@@ -108,7 +114,6 @@ export class Outbound {
     const arena = this.#arena;
     for (let at = 0; at < pairs.length && !this.#blocked; at += 2 * OUT_DUMMIES_MAX) {
       const some = pairs.slice(at, at + 2 * OUT_DUMMIES_MAX);
-      arena.stamp();
       arena.words.set(some, (arena.address + OUT_DUMMIES) >>> 2);
       this.#frames = 0;
       this.#over = true;
@@ -127,11 +132,11 @@ export class Outbound {
     const { kernel } = this.#options;
     const arena = this.#arena;
     for (;;) {
-      arena.stamp();
       const packets =
         this.#frames > 0 ? kernel.outboundPrepare(arena.address, this.#frames) : kernel.outboundResume(arena.address);
       this.#over = this.#frames > 0 ? arena.get(ARENA_OUT_TAKEN) >= this.#frames : packets === 0;
       this.#finish(packets);
+      arena.stamp();
       if (this.#blocked || this.#over) return;
     }
   }

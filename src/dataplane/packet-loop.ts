@@ -38,6 +38,7 @@ export class PacketLoop {
   constructor(options: PacketLoopOptions) {
     this.#options = options;
     const { arena, kernel, backend, lanes, receivers } = options;
+    arena.stamp();
     const device = new Device(options.device, arena, () => this.#loseDevice());
     this.#outbound = new Outbound({
       arena,
@@ -65,7 +66,9 @@ export class PacketLoop {
    * @returns whether any was ready
    */
   step(millis: number): boolean {
-    return this.#poller.wait(millis);
+    const ready = this.#poller.wait(millis);
+    if (!ready) this.#options.arena.stamp();
+    return ready;
   }
 
   /** An SA has come for frames that wait. */

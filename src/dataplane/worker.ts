@@ -16,8 +16,12 @@ import { type BackendCounters, type WantedBackend, WorkerBackends } from './work
 
 /** Milliseconds that a wait for packets takes at most. */
 const PATIENCE = 500;
-/** Milliseconds after which the event loop has a turn in any case: timers, and what Node.js and V8 do there. */
+/** Milliseconds after which the event loop is due for a turn: timers, and what Node.js and V8 do there. */
 const LOOP_INTERVAL = 100;
+/** It has the turn as soon as no packet has come for so long, for a turn takes as long as ten packets do … */
+const LULL = 1;
+/** … and in any case after so long. */
+const LOOP_LATEST = 200;
 /** Milliseconds after which what backends have counted is told, if it is another than before. */
 const COUNTERS_INTERVAL = 1000;
 
@@ -148,9 +152,10 @@ class Worker {
   async run(): Promise<void> {
     let turned = Date.now();
     while (!this.#stopped) {
-      const busy = this.#loop.step(this.#changing ? 1 : PATIENCE);
       // The clock has been read for the packets already.
-      if (busy && !this.#changing && Math.abs(this.#arena.stamped - turned) < LOOP_INTERVAL) continue;
+      const since = Math.abs(this.#arena.stamped - turned);
+      const busy = this.#loop.step(this.#changing || since >= LOOP_INTERVAL ? LULL : PATIENCE);
+      if (busy && !this.#changing && since < LOOP_LATEST) continue;
       await turn();
       turned = Date.now();
     }

@@ -91,7 +91,7 @@ export class Receiver {
 
   /** Lays datagrams into the slots and prepares them. @returns packets to be opened */
   prepare(datagrams: readonly Datagram[], source = A.SOURCE_UDP4): number {
-    this.kernel.inboundArm(this.arena);
+    this.kernel.inboundArm(this.arena, A.SLOTS);
     datagrams.forEach((datagram, slot) => {
       this.#lay(datagram, slot, source);
     });

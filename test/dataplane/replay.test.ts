@@ -132,7 +132,7 @@ for (let from = 0, batch = 1; from < order.length; from += A.SLOTS, batch++) {
   Atomics.notify(arrived, 0);
   for (let now; (now = Atomics.load(arrived, 0)) < 2 * batch; ) Atomics.wait(arrived, 0, now);
   const taken = order.slice(from, from + A.SLOTS);
-  kernel.inboundArm(arena);
+  kernel.inboundArm(arena, A.SLOTS);
   taken.forEach((index, slot) => {
     bytes.set(source.subarray(index * size, (index + 1) * size), arena + A.IN_SLOTS + slot * A.SLOT_SIZE + A.IN_SLOT_DATA);
     const message = (arena + A.IN_MESSAGES + slot * A.MMSGHDR_SIZE) >>> 2;
