@@ -7,19 +7,24 @@
  *                |  wasm:    ns a packet, of the batches that were timed
  *                |  openssl: likewise
  *                └─► the faster one; now and then the other one, to see whether it still is slower
+ *
+ * Finding the cell takes as long as a twentieth of OpenSSL's shortest batch. So an SA whose batches have
+ * all been for the same one for a while gets a LEASE: its next ones go there unseen.
  */
 import * as L from '../../../assembly/layout.ts';
-import type { CipherSuite } from '../../algorithms.ts';
+import { type CipherSuite, suiteName } from '../../algorithms.ts';
 import type { CryptoBackend, Direction, KernelMemory } from './backend.ts';
+import type { Lease, Rival } from './openssl/index.ts';
 import { ALL_SUITES } from './suites.ts';
 
-const SEAL = 0;
-const OPEN = 1;
 const WASM = 0;
 const OPENSSL = 1;
+/** To be timed. */
+const UNKNOWN = 2;
 
 // A CELL's index is suite, direction, class of batch size, class of length, joined as bits: n + 1 + 3 + 3.
 const SUITE_CELLS = 128;
+const DIRECTION_CELLS = 64;
 const CELLS = SUITE_CELLS * ALL_SUITES.length;
 /** Batches of 1, 2–3, 4–7, … packets; 128 and more are alike. */
 const COUNT_CLASSES = 8;
@@ -42,15 +47,19 @@ const TIME_EVERY = 128;
 const TIME_SHORT_EVERY = 1024;
 const SHORT_NS = 2000;
 /**
- * After so many timed batches the slower one has another try: four batches, so that the last find
- * code and data in the caches. One that takes more than twice as long is asked more and more rarely:
- * it may only not have been compiled yet.
+ * The slower one has another try when that is a 250th of the time that was spent since. A try is four
+ * batches, so that the last find code and data in the caches, but a single one if it is far behind: it may
+ * only not have been compiled yet.
  */
-const REVISIT_EVERY = 8;
-const REVISIT_SLOW_EVERY = 128;
-const REVISIT_BATCHES = 4;
+const TRY_SHARE = 0.004;
+const TRY_BATCHES = 4;
 /** A batch of so many milliseconds stands for three: it is hardly disturbed, and costs more to try. */
 const LONG_MS = 0.5;
+
+/** The longest lease, in packets. */
+const LEASE = 64;
+/** A lease has 1/16 of a packet for each batch in a row that was for the same one. */
+const LEASE_SHIFT = 4;
 
 /** What was measured, by cell, and what follows from it. */
 class Cells {
@@ -60,19 +69,33 @@ class Cells {
   readonly #timed = new Uint32Array(CELLS);
   /** Nanoseconds a packet, by cell and backend; 0 before the first. */
   readonly #times = new Float64Array(CELLS * 2);
+  /** Nanoseconds of work since the slower one's last try. */
+  readonly #spent = new Float64Array(CELLS);
+  /** Batches that are left of a try. */
+  readonly #tries = new Uint8Array(CELLS);
 
   /** @returns who takes the next batch, which is timed */
   next(cell: number, count: number): number {
     const timed = this.#timed[cell]!++;
     if (timed < TRIAL) return timed % 2;
-    const faster = this.#times[cell * 2]! <= this.#times[cell * 2 + 1]! ? WASM : OPENSSL;
+    const wasm = this.#times[cell * 2]! * count;
+    const openssl = this.#times[cell * 2 + 1]! * count;
+    const faster = wasm <= openssl ? WASM : OPENSSL;
     const slower = 1 - faster;
-    const time = this.#times[cell * 2 + faster]!;
-    const slow = this.#times[cell * 2 + slower]! > 2 * time;
-    // The next power of two above `timed`, while that is small.
-    const every = slow ? Math.min(2 << (31 - Math.clz32(timed)), REVISIT_SLOW_EVERY) : REVISIT_EVERY;
-    if (timed % every >= every - REVISIT_BATCHES) return slower;
-    const left = time * count < SHORT_NS ? TIME_SHORT_EVERY : TIME_EVERY;
+    if (this.#tries[cell]! > 0) {
+      this.#tries[cell]!--;
+      return slower;
+    }
+    const time = Math.min(wasm, openssl);
+    const loss = Math.abs(wasm - openssl);
+    const batches = loss > time ? 1 : TRY_BATCHES;
+    if (loss * batches < this.#spent[cell]! * TRY_SHARE) {
+      this.#spent[cell] = 0;
+      this.#tries[cell] = batches - 1;
+      return slower;
+    }
+    const left = time < SHORT_NS ? TIME_SHORT_EVERY : TIME_EVERY;
+    this.#spent[cell]! += left * time;
     this.left[cell] = faster === WASM ? left : -left;
     return faster;
   }
@@ -90,81 +113,84 @@ class Cells {
   }
 }
 
-export class HybridBackend implements CryptoBackend {
+interface HybridLease extends Lease {
+  /** For whom the batch looked at last was, and how many in a row were for the same. */
+  last: number;
+  streak: number;
+  /** Where the cells of suite and direction begin. */
+  readonly cells: number;
+}
+
+export class Hybrid implements Rival {
   readonly name = 'hybrid';
   /** Signed, as V8 computes with small integers faster than with doubles. */
   readonly #words: Int32Array;
-  readonly #wasm: CryptoBackend;
-  readonly #openssl: CryptoBackend;
+  readonly other: CryptoBackend;
   readonly #cells = new Cells();
   readonly #left = this.#cells.left;
   /** Where a suite's cells begin. */
-  readonly #suites = new Map<number, number>();
-  /** The KEY asked for last, mostly the one asked for next, and where its suite's cells begin. */
-  #lastKey = 0;
-  #lastSerial = 0;
-  #lastCells = 0;
+  readonly #suites = new Map(ALL_SUITES.map((suite, index) => [suiteName(suite), index * SUITE_CELLS]));
 
-  constructor({ memory }: KernelMemory, wasm: CryptoBackend, openssl: CryptoBackend) {
+  constructor({ memory }: KernelMemory, wasm: CryptoBackend) {
     this.#words = new Int32Array(memory.buffer);
-    this.#wasm = wasm;
-    this.#openssl = openssl;
+    this.other = wasm;
   }
 
-  supports(suite: CipherSuite): boolean {
-    return this.#wasm.supports(suite) && this.#openssl.supports(suite);
+  lease(suite: CipherSuite, direction: Direction): HybridLease {
+    // Should something unknown come along, it shares the first suite's cells.
+    const cells = this.#suites.get(suiteName(suite)) ?? 0;
+    return { left: 0, away: 0, last: UNKNOWN, streak: 0, cells: cells + (direction === 'seal' ? 0 : DIRECTION_CELLS) };
   }
 
-  seal(descriptors: number, count: number): void {
-    if (count === 0) return;
-    const cell = this.#cell(SEAL, descriptors, count);
+  seal(descriptors: number, count: number, lease: HybridLease, openssl: CryptoBackend): boolean {
+    const taker = this.#choose(descriptors, count, lease);
+    if (taker === UNKNOWN) this.#timed('seal', descriptors, count, lease, openssl);
+    else if (taker === WASM) this.other.seal(descriptors, count);
+    return taker !== OPENSSL;
+  }
+
+  open(descriptors: number, count: number, lease: HybridLease, openssl: CryptoBackend): boolean {
+    const taker = this.#choose(descriptors, count, lease);
+    if (taker === UNKNOWN) this.#timed('open', descriptors, count, lease, openssl);
+    else if (taker === WASM) this.other.open(descriptors, count);
+    return taker !== OPENSSL;
+  }
+
+  /** Goes by what was measured; the longer it has been one and the same, the longer is the lease. */
+  #choose(descriptors: number, count: number, lease: HybridLease): number {
+    const cell = lease.cells | this.#class(descriptors, count);
     const left = this.#left[cell]!;
-    // A call site for each, so that each knows what it calls and V8 inlines it.
-    if (left > 0) {
-      this.#left[cell] = left - 1;
-      this.#wasm.seal(descriptors, count);
-    } else if (left < 0) {
-      this.#left[cell] = left + 1;
-      this.#openssl.seal(descriptors, count);
-    } else this.#timed('seal', cell, descriptors, count);
+    if (left === 0) return UNKNOWN;
+    const taker = left > 0 ? WASM : OPENSSL;
+    if (taker !== lease.last) lease.streak = 0;
+    lease.last = taker;
+    const granted = Math.min(lease.streak++ >>> LEASE_SHIFT, LEASE);
+    const gone = Math.ceil(granted / count) + 1;
+    if (taker === WASM) {
+      lease.away = granted;
+      lease.left = 0;
+      this.#left[cell] = Math.max(left - gone, 0);
+    } else {
+      lease.left = granted;
+      this.#left[cell] = Math.min(left + gone, 0);
+    }
+    return taker;
   }
 
-  open(descriptors: number, count: number): void {
-    if (count === 0) return;
-    const cell = this.#cell(OPEN, descriptors, count);
-    const left = this.#left[cell]!;
-    if (left > 0) {
-      this.#left[cell] = left - 1;
-      this.#wasm.open(descriptors, count);
-    } else if (left < 0) {
-      this.#left[cell] = left + 1;
-      this.#openssl.open(descriptors, count);
-    } else this.#timed('open', cell, descriptors, count);
-  }
-
-  #timed(direction: Direction, cell: number, descriptors: number, count: number): void {
+  #timed(direction: Direction, descriptors: number, count: number, lease: HybridLease, openssl: CryptoBackend): void {
+    const cell = lease.cells | this.#class(descriptors, count);
     const choice = this.#cells.next(cell, count);
+    // For this batch, if openssl is to do it.
+    lease.left = count;
     const start = performance.now();
-    (choice === WASM ? this.#wasm : this.#openssl)[direction](descriptors, count);
+    (choice === WASM ? this.other : openssl)[direction](descriptors, count);
     this.#cells.note(cell, choice, performance.now() - start, count);
+    lease.left = 0;
   }
 
-  forget(key: number): void {
-    this.#wasm.forget(key);
-    this.#openssl.forget(key);
-  }
-
-  close(): void {
-    this.#wasm.close();
-    this.#openssl.close();
-  }
-
-  /** By the first packet's suite, as a batch is mostly of one. */
-  #cell(direction: number, descriptors: number, count: number): number {
+  /** By the lengths of a few packets; a batch is mostly of one suite, its first packet's. */
+  #class(descriptors: number, count: number): number {
     const words = this.#words;
-    const key = words[(descriptors + L.PACKET_KEY) >>> 2]!;
-    const serial = words[(key + L.KEY_SERIAL) >>> 2]!;
-    if (key !== this.#lastKey || serial !== this.#lastSerial) this.#recall(key, serial);
     let mean = words[(descriptors + L.PACKET_LENGTH) >>> 2]!;
     let size = 0;
     if (count > 1) {
@@ -176,23 +202,6 @@ export class HybridBackend implements CryptoBackend {
       mean = bytes / samples;
       size = Math.min(31 - Math.clz32(count), COUNT_CLASSES - 1);
     }
-    return this.#lastCells | (direction << 6) | (size << 3) | LENGTH_CLASS[Math.min(mean >>> 5, 64)]!;
-  }
-
-  #recall(key: number, serial: number): void {
-    const words = this.#words;
-    const id =
-      (words[(key + L.KEY_ENCR) >>> 2]! << 16) |
-      (words[(key + L.KEY_KEY_LENGTH) >>> 2]! << 8) |
-      words[(key + L.KEY_INTEG) >>> 2]!;
-    let cells = this.#suites.get(id);
-    if (cells === undefined) {
-      // Should something unknown come along, it shares the last cells.
-      cells = Math.min(this.#suites.size, ALL_SUITES.length - 1) * SUITE_CELLS;
-      this.#suites.set(id, cells);
-    }
-    this.#lastKey = key;
-    this.#lastSerial = serial;
-    this.#lastCells = cells;
+    return (size << 3) | LENGTH_CLASS[Math.min(mean >>> 5, 64)]!;
   }
 }

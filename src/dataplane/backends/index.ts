@@ -7,7 +7,7 @@ import type { KernelExports } from '../kernel.ts';
 import type { CreateBackend, CryptoBackend, KernelMemory } from './backend.ts';
 import { type CheckResult, conform, type MakeBackend } from './conformance.ts';
 import { withFallback } from './fallback.ts';
-import { HybridBackend } from './hybrid.ts';
+import { Hybrid } from './hybrid.ts';
 import { nobleCiphers } from './noble.ts';
 import { nodeCiphers } from './node.ts';
 import { createOpensslBackend } from './openssl/index.ts';
@@ -37,7 +37,8 @@ const ENTRIES: Readonly<Record<(typeof BACKENDS)[number], BackendEntry>> = {
   },
   hybrid: {
     about: 'wasm or openssl, per batch whichever is measured to be faster',
-    create: (kernel, exports) => new HybridBackend(kernel, createWasmBackend(exports), createOpensslBackend(kernel)),
+    create: (kernel, exports) =>
+      createOpensslBackend(kernel, { rival: new Hybrid(kernel, createWasmBackend(exports)) }),
   },
   node: {
     about: 'node:crypto, a cipher object per packet',

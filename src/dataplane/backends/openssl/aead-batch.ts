@@ -27,7 +27,7 @@ const FETCH_TAG = 4;
 const SALT_SIZE = 4;
 const NONCE_SIZE = 12;
 
-type Settle = (packet: number, status: number) => void;
+type Fail = (packet: number, status: number) => void;
 
 export class AeadBatch {
   readonly #words: Uint32Array;
@@ -40,27 +40,21 @@ export class AeadBatch {
   /** Whose packet was in a slot last. */
   readonly #owners: (Aead | undefined)[] = new Array(SLOTS).fill(undefined);
   readonly #packets = new Uint32Array(SLOTS);
-  readonly #settle: Settle;
+  readonly #fail: Fail;
   #count = 0;
 
   /**
-   * @param settle is told each packet's STATUS
+   * @param fail is told the STATUS of a packet that is not OK
    * @returns undefined where there is no call list
    */
-  static create(kernel: KernelMemory, direction: Direction, settle: Settle): AeadBatch | undefined {
+  static create(kernel: KernelMemory, direction: Direction, fail: Fail): AeadBatch | undefined {
     const callsPerPacket = direction === 'Encrypt' ? FETCH_TAG + 1 : FINAL + 1;
     const calls = CallList.create(SLOTS * callsPerPacket, kernel.base);
-    return calls && new AeadBatch(kernel, direction, calls, callsPerPacket, settle);
+    return calls && new AeadBatch(kernel, direction, calls, callsPerPacket, fail);
   }
 
-  private constructor(
-    kernel: KernelMemory,
-    direction: Direction,
-    calls: CallList,
-    callsPerPacket: number,
-    settle: Settle,
-  ) {
-    this.#settle = settle;
+  private constructor(kernel: KernelMemory, direction: Direction, calls: CallList, callsPerPacket: number, fail: Fail) {
+    this.#fail = fail;
     this.#words = kernel.words;
     this.#bytes = kernel.bytes;
     this.#base = kernel.base;
@@ -115,13 +109,16 @@ export class AeadBatch {
     if (count === 0) return;
     const calls = this.#calls;
     const callsPerPacket = this.#callsPerPacket;
+    const words = this.#words;
     calls.run(count * callsPerPacket);
     this.#count = 0;
     for (let slot = 0; slot < count; slot++) {
       const first = slot * callsPerPacket;
       let done = calls.result(first);
       for (let call = 1; call < callsPerPacket; call++) done &= calls.result(first + call);
-      this.#settle(this.#packets[slot]!, this.#owners[slot]!.status(done));
+      const packet = this.#packets[slot]!;
+      if (done === 1) words[(packet + L.PACKET_STATUS) >>> 2] = L.STATUS_OK;
+      else this.#fail(packet, this.#owners[slot]!.status(done));
     }
   }
 

@@ -5,7 +5,7 @@
  */
 import * as L from '../../../../assembly/layout.ts';
 import { type CipherSuite, ENCR, INTEG } from '../../../algorithms.ts';
-import type { CryptoBackend, KernelMemory } from '../backend.ts';
+import type { CryptoBackend, Direction, KernelMemory } from '../backend.ts';
 import { KeyCache } from '../key-cache.ts';
 import { selfTest } from '../known-answers.ts';
 import { acceptsLength, isGmac, isKnownSuite, suiteOf } from '../suites.ts';
@@ -18,13 +18,62 @@ import { type Libcrypto, loadLibcrypto } from './libcrypto.ts';
 export interface OpensslOptions {
   /** Make the calls of many packets at once, where this system can (`call-list.ts`). Default: true. */
   readonly callLists?: boolean;
+  /** Takes batches off this backend. Default: nobody. */
+  readonly rival?: Rival;
 }
 
+/**
+ * Somebody who takes those batches that are not for OpenSSL. It is asked inside `seal` and `open`, which look
+ * the SA up anyway, so that a batch that stays costs nothing more.
+ */
+export interface Rival {
+  /** The name of the backend that the two are together. */
+  readonly name: string;
+  /** Who does the batches that are leased away. */
+  readonly other: CryptoBackend | undefined;
+  /** @returns what is to be kept for SAs of that suite, one for each SA and direction */
+  lease(suite: CipherSuite, direction: Direction): Lease;
+  /**
+   * Is asked about a batch when the lease of its first packet's SA has ended.
+   * @param openssl does the batch, if its lease is renewed first
+   * @returns whether the batch is done
+   */
+  seal(descriptors: number, count: number, lease: Lease, openssl: CryptoBackend): boolean;
+  open(descriptors: number, count: number, lease: Lease, openssl: CryptoBackend): boolean;
+}
+
+/** How many packets of an SA go where they go before the rival is asked again. */
+export interface Lease {
+  /** To OpenSSL. */
+  left: number;
+  /** To the other backend. */
+  away: number;
+}
+
+/** Packets; signed 32-bit arithmetic is V8's fastest. */
+const UNLIMITED = 0x3fffffff;
+
+function renew(_descriptors: number, _count: number, lease: Lease): boolean {
+  lease.left = UNLIMITED;
+  return false;
+}
+
+const NOBODY: Rival = {
+  name: 'openssl',
+  other: undefined,
+  lease: () => ({ left: UNLIMITED, away: 0 }),
+  seal: renew,
+  open: renew,
+};
+
 /** @throws EspalierError `ERR_BACKEND_UNAVAILABLE` if this node binary has no usable OpenSSL */
-export function createOpensslBackend(kernel: KernelMemory, { callLists = true }: OpensslOptions = {}): CryptoBackend {
+export function createOpensslBackend(
+  kernel: KernelMemory,
+  { callLists = true, rival = NOBODY }: OpensslOptions = {},
+): CryptoBackend {
   const crypto = loadLibcrypto();
-  selfTest((memory) => new OpensslBackend(crypto, memory, callLists));
-  return new OpensslBackend(crypto, kernel, callLists);
+  selfTest((memory) => new OpensslBackend(crypto, memory, callLists, NOBODY));
+  return new OpensslBackend(crypto, kernel, callLists, rival);
 }
 
 interface KeyEntry {
@@ -32,17 +81,26 @@ interface KeyEntry {
   readonly cipher: NativeCipher;
   /** The same, if it goes into a batch. */
   readonly aead: Aead | undefined;
+  readonly sealing: Lease;
+  readonly opening: Lease;
 }
 
 class OpensslBackend implements CryptoBackend {
-  readonly name = 'openssl';
+  readonly name: string;
   readonly #kernel: KernelMemory;
+  readonly #words: Uint32Array;
+  readonly #rival: Rival;
+  readonly #other: CryptoBackend | undefined;
   readonly #keys: KeyCache<KeyEntry>;
   readonly #sealing: AeadBatch | undefined;
   readonly #opening: AeadBatch | undefined;
 
-  constructor(crypto: Libcrypto, kernel: KernelMemory, callLists: boolean) {
+  constructor(crypto: Libcrypto, kernel: KernelMemory, callLists: boolean, rival: Rival) {
+    this.name = rival.name;
     this.#kernel = kernel;
+    this.#words = kernel.words;
+    this.#rival = rival;
+    this.#other = rival.other;
     if (callLists) {
       const settle = (packet: number, status: number) => this.#settle(packet, status);
       this.#sealing = AeadBatch.create(kernel, 'Encrypt', settle);
@@ -54,7 +112,13 @@ class OpensslBackend implements CryptoBackend {
       (key) => {
         const suite = suiteOf(kernel, key);
         const cipher = createNativeCipher(crypto, kernel, suite, key);
-        return { suite, cipher, aead: batches && cipher instanceof Aead ? cipher : undefined };
+        return {
+          suite,
+          cipher,
+          aead: batches && cipher instanceof Aead ? cipher : undefined,
+          sealing: rival.lease(suite, 'seal'),
+          opening: rival.lease(suite, 'open'),
+        };
       },
       ({ cipher, aead }) => {
         if (aead !== undefined) {
@@ -71,40 +135,61 @@ class OpensslBackend implements CryptoBackend {
   }
 
   seal(descriptors: number, count: number): void {
-    const { words } = this.#kernel;
+    if (count === 0) return;
+    const words = this.#words;
+    let entry = this.#keys.get(words[(descriptors + L.PACKET_KEY) >>> 2]!);
+    const lease = entry.sealing;
+    if (lease.away > 0) {
+      lease.away -= count;
+      this.#other!.seal(descriptors, count);
+      return;
+    }
+    lease.left -= count;
+    if (lease.left < 0 && this.#rival.seal(descriptors, count, lease, this)) return;
     const batch = this.#sealing;
-    const end = descriptors + count * L.PACKET_SIZE;
-    for (let packet = descriptors; packet < end; packet += L.PACKET_SIZE) {
-      const { suite, cipher, aead } = this.#keys.get(words[(packet + L.PACKET_KEY) >>> 2]!);
-      if (aead !== undefined) {
-        batch!.add(packet, aead);
-        continue;
-      }
-      const fits = acceptsLength(suite, words[(packet + L.PACKET_LENGTH) >>> 2]!);
-      this.#settle(packet, fits ? cipher.seal(packet) : L.STATUS_BAD_LENGTH);
+    const last = descriptors + (count - 1) * L.PACKET_SIZE;
+    for (let packet = descriptors; ; entry = this.#keys.get(words[(packet + L.PACKET_KEY) >>> 2]!)) {
+      if (entry.aead === undefined)
+        this.#settle(packet, this.#fits(packet, entry) ? entry.cipher.seal(packet) : L.STATUS_BAD_LENGTH);
+      else batch!.add(packet, entry.aead);
+      if (packet === last) break;
+      packet += L.PACKET_SIZE;
     }
     batch?.run();
   }
 
   open(descriptors: number, count: number): void {
-    const { words } = this.#kernel;
+    if (count === 0) return;
+    const words = this.#words;
+    let entry = this.#keys.get(words[(descriptors + L.PACKET_KEY) >>> 2]!);
+    const lease = entry.opening;
+    if (lease.away > 0) {
+      lease.away -= count;
+      this.#other!.open(descriptors, count);
+      return;
+    }
+    lease.left -= count;
+    if (lease.left < 0 && this.#rival.open(descriptors, count, lease, this)) return;
     const batch = this.#opening;
-    const end = descriptors + count * L.PACKET_SIZE;
-    for (let packet = descriptors; packet < end; packet += L.PACKET_SIZE) {
-      const { suite, cipher, aead } = this.#keys.get(words[(packet + L.PACKET_KEY) >>> 2]!);
-      if (aead !== undefined) {
-        batch!.add(packet, aead);
-        continue;
-      }
-      const fits = acceptsLength(suite, words[(packet + L.PACKET_LENGTH) >>> 2]!);
-      this.#settle(packet, fits ? cipher.open(packet) : L.STATUS_BAD_LENGTH);
+    const last = descriptors + (count - 1) * L.PACKET_SIZE;
+    for (let packet = descriptors; ; entry = this.#keys.get(words[(packet + L.PACKET_KEY) >>> 2]!)) {
+      if (entry.aead === undefined)
+        this.#settle(packet, this.#fits(packet, entry) ? entry.cipher.open(packet) : L.STATUS_BAD_LENGTH);
+      else batch!.add(packet, entry.aead);
+      if (packet === last) break;
+      packet += L.PACKET_SIZE;
     }
     batch?.run();
   }
 
+  #fits(packet: number, { suite }: KeyEntry): boolean {
+    return acceptsLength(suite, this.#words[(packet + L.PACKET_LENGTH) >>> 2]!);
+  }
+
   /** Writes STATUS. What a failed call has left of a payload is nobody's to see. */
   #settle(packet: number, status: number): void {
-    const { bytes, words } = this.#kernel;
+    const { bytes } = this.#kernel;
+    const words = this.#words;
     words[(packet + L.PACKET_STATUS) >>> 2] = status;
     if (status !== L.STATUS_BAD_ICV) return;
     const payload = words[(packet + L.PACKET_PAYLOAD) >>> 2]!;
