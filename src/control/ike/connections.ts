@@ -4,7 +4,6 @@
  */
 import { EspalierError } from '../../errors.ts';
 import { type ChildSa, isCurrent } from '../child/child-sa.ts';
-import { announceHeir } from '../child/install.ts';
 import { intersect } from '../child/narrowing.ts';
 import { ownSelectors } from '../child/negotiation.ts';
 import type { Trap } from '../child/policies.ts';
@@ -14,6 +13,7 @@ import type { Context } from './context.ts';
 import type { Cause } from './failure.ts';
 import { awaitedOf, fail, type Intent, newIntent, settle } from './intent.ts';
 import { because, destroy } from './lifecycle.ts';
+import { handOver } from './reauthentication.ts';
 import { type IkeSa, newest, type WantedChild } from './sa.ts';
 import { isUsable } from './states.ts';
 
@@ -300,15 +300,7 @@ export class ConnectionManager {
     const old = sa.reauthenticates && newest(sa.reauthenticates);
     if (old === undefined || sa.wanted.length + sa.creating.size > 0) return;
     sa.reauthenticates = undefined;
-    for (const before of old.children.values()) {
-      const after = [...sa.children.values()].find(
-        ({ config, replacedBy }) => config.name === before.config.name && replacedBy === undefined,
-      );
-      if (after === undefined || before.replacedBy !== undefined) continue;
-      before.replacedBy = after;
-      announceHeir(this.cx, before, after);
-    }
-    this.cx.operations.deleteIke(old, 'replaced', 'it was reauthenticated');
+    handOver(this.cx, old, sa, 'it was reauthenticated');
   }
 
   /**

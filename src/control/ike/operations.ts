@@ -7,6 +7,7 @@ import { peerAddress } from './choose.ts';
 import type { Context, Operations } from './context.ts';
 import { enqueue, pump } from './exchange.ts';
 import { because, destroy } from './lifecycle.ts';
+import { handOver, twinOf } from './reauthentication.ts';
 import { IkeSa } from './sa.ts';
 import { isInstalled, isUsable } from './states.ts';
 import { requestChild } from './tasks/child-create.ts';
@@ -55,6 +56,11 @@ export function operations(cx: Context): Operations {
         .ofConnection(sa.connection.name)
         .some((other) => other.reauthenticates === sa && other.state !== 'DESTROYING');
       if (!isUsable(sa.state) || isUnderWay) return;
+      const twin = twinOf(cx, sa);
+      if (twin !== undefined) {
+        handOver(cx, sa, twin, `IKE SA ${twin.id} has all that it has`);
+        return;
+      }
       // By name: a configuration that is read again is another object for each child made since.
       const live = [...sa.children.values()].filter(isCurrent);
       const configs = new Map(live.map(({ config }) => [config.name, config]));
