@@ -294,4 +294,18 @@ describe('an IKE SA whose lifetime ends while it is being rekeyed', () => {
     expectOneChild(network, left, right);
     expect(network.lost).toEqual([]);
   });
+
+  test('or while its rekeying waits for another exchange', () => {
+    const { network, left, right } = established({ left: { rekey_time: 100, rand_time: 0, over_time: 3 } });
+    network.startTraffic();
+    network.pass(99_000);
+    // The peer has the new child; its answer comes after the end of the lifetime.
+    network.tamper = (datagram, from) => (from === right && network.now < 1_104_000 ? undefined : datagram);
+    network.command(left, 'rekey', 'net');
+    network.pass(31_000);
+    expect(left.events.map(({ type }) => type)).toEqual(expect.arrayContaining(['child-rekeyed', 'ike-rekeyed']));
+    expect([left, right].flatMap(({ events }) => events.filter(({ type }) => type === 'child-down'))).toEqual([]);
+    expectOneChild(network, left, right);
+    expect(network.lost).toEqual([]);
+  });
 });

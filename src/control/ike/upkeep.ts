@@ -2,12 +2,15 @@
 import { jittered } from '../child/lifetime.ts';
 import { keepSkD } from '../crypto/keys.ts';
 import { formatProposal } from '../proposals/keywords.ts';
-import { PROTOCOL } from '../wire/iana.ts';
+import { EXCHANGE, PROTOCOL } from '../wire/iana.ts';
 import { peerAddress } from './choose.ts';
 import type { Context } from './context.ts';
 import { because, destroy } from './lifecycle.ts';
 import type { IkeSa } from './sa.ts';
 import { isUsable } from './states.ts';
+
+/** An SA whose rekeying has not begun, as something else was under way, is looked at again after so long. */
+const REKEYING_DUE = 1_000;
 
 /** RFC 3948 §2.3: the one byte of a NAT keepalive. */
 const KEEPALIVE = Uint8Array.of(0xff);
@@ -49,7 +52,17 @@ export function keepUp(cx: Context, sa: IkeSa): void {
   cx.setTimer(sa, 'overtime', cx.now + (rekeyTime + overTime) * 1000, endOfLife);
 }
 
+/** Does its rekeying wait for another exchange to end? */
+const isRekeyingDue = ({ queue }: IkeSa): boolean =>
+  queue.some(({ exchange, subject }) => exchange === EXCHANGE.CREATE_CHILD_SA && subject === undefined);
+
 function endOfLife(cx: Context, sa: IkeSa): void {
+  // What it waits for ends soon, if only with this SA, as nobody answers (RFC 7296 §2.4); and what that
+  // exchange brings about at the peer would be lost, with all children.
+  if (isUsable(sa.state) && isRekeyingDue(sa)) {
+    cx.setTimer(sa, 'overtime', cx.now + REKEYING_DUE, endOfLife);
+    return;
+  }
   const over = because('ERR_OVERTIME', 'its lifetime is over and no rekeying succeeded');
   if (isUsable(sa.state)) cx.operations.deleteIke(sa, 'expired', over.message);
   else destroy(cx, sa, 'expired', over);
