@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseHeader } from '../../src/control/wire/header.ts';
+import { EXCHANGE } from '../../src/control/wire/iana.ts';
 import { established, expectOneChild, holding } from './established.ts';
 import { type Datagram, LATENCY } from './network.ts';
 
@@ -149,6 +150,81 @@ describe('both sides rekey a child at once', () => {
         expect(node.sas.size).toBe(4);
       }
     }
+  });
+
+  describe('and one of them once more, before the other one has been heard of', () => {
+    const esp = { esp_proposals: ['aes256gcm16-x25519-ke1_mlkem512'] };
+    const FOLLOWUP = EXCHANGE.IKE_FOLLOWUP_KE;
+
+    /** The left side's is done, and rekeyed by it once more, when the right one's goes on. */
+    function rekeyedAgain({ traffic }: { readonly traffic: boolean }) {
+      const made = established({ leftChild: esp, rightChild: esp });
+      const { network, left, right } = made;
+      if (traffic) network.startTraffic();
+      const late: Datagram[] = [];
+      network.tamper = (datagram, from) => {
+        if (from === right || !parseHeader(datagram.data).response) return datagram;
+        late.push(datagram);
+        return undefined;
+      };
+      network.command(right, 'rekey', 'net');
+      network.command(left, 'rekey', 'net');
+      network.pass(200);
+      expect(left.events.filter(({ type }) => type === 'child-rekeyed').length).toBe(1);
+      network.tamper = (datagram) => datagram;
+      network.command(left, 'rekey', 'net');
+      for (const datagram of late) network.deliver(datagram);
+      return made;
+    }
+
+    function expectQuietEnd({ network, left, right }: ReturnType<typeof rekeyedAgain>) {
+      network.pass(40_000);
+      expect(network.lost).toEqual([]);
+      expect([left, right].flatMap(({ events }) => events.filter(({ type }) => type === 'child-down'))).toEqual([]);
+      expectOneChild(network, left, right);
+    }
+
+    test('what is made of the one that goes is no rival of the one that stays', () => {
+      for (let round = 0; round < 12; round++) expectQuietEnd(rekeyedAgain({ traffic: true }));
+    });
+
+    test('nor where that one is rekeyed once more, too, and no packet shows which is in use', () => {
+      for (let round = 0; round < 12; round++) {
+        const made = rekeyedAgain({ traffic: false });
+        const { network, left, right } = made;
+        const busy: Datagram[] = [];
+        network.tamper = (datagram, from) => {
+          const { exchange, response } = parseHeader(datagram.data);
+          if (from !== left || response || exchange !== FOLLOWUP) return datagram;
+          busy.push(datagram);
+          return undefined;
+        };
+        network.pass(2 * LATENCY + 5);
+        network.command(right, 'rekey', 'net');
+        network.pass(2 * LATENCY + 5);
+        network.tamper = (datagram) => datagram;
+        for (const datagram of busy) network.deliver(datagram);
+        expectQuietEnd(made);
+      }
+    });
+
+    test('and what is made of it goes with it on the side that hears of the loss later', () => {
+      for (let round = 0; round < 12; round++) {
+        const made = rekeyedAgain({ traffic: true });
+        const { network, left } = made;
+        const late: Datagram[] = [];
+        network.tamper = (datagram, from) => {
+          const { exchange, response } = parseHeader(datagram.data);
+          if (from !== left || !response || exchange !== FOLLOWUP) return datagram;
+          late.push(datagram);
+          return undefined;
+        };
+        network.pass(500);
+        network.tamper = (datagram) => datagram;
+        for (const datagram of late) network.deliver(datagram);
+        expectQuietEnd(made);
+      }
+    });
   });
 
   test('while the other one deletes it: it is gone, or there is a new one, on both sides', () => {

@@ -52,6 +52,8 @@ export class ChildSa {
   origin: Origin;
   /** The child that took over in a rekey. */
   replacedBy: ChildSa | undefined;
+  /** Both sides made it, or rekeyed the same child, and this is the one that goes (RFC 7296 §2.8.1). */
+  isRedundant = false;
   /** By purpose; all are cancelled with the SA. */
   readonly timers = new SmallMap<string, Timer>();
 

@@ -127,6 +127,7 @@ function dropDuplicate(cx: Context, child: ChildSa, twin: ChildSa): void {
     cx.policies.use(winner);
     return;
   }
+  loser.isRedundant = true;
   retire(cx, loser, winner);
   announceHeir(cx, loser, winner);
   cx.policies.use(loser);

@@ -123,6 +123,13 @@ function replace(cx: Context, old: ChildSa, child: ChildSa): void {
   cx.connections.childUp(child.owner, child);
 }
 
+/** @returns a child and, one after the other, those that have taken over from it */
+function lineOf(child: ChildSa): ChildSa[] {
+  const line = [];
+  for (let next: ChildSa | undefined = child; next !== undefined; next = next.replacedBy) line.push(next);
+  return line;
+}
+
 /**
  * Both sides made a child (RFC 7296 §2.8.1).
  * @param ours made by an exchange that we began @param theirs by one of the peer's
@@ -131,10 +138,15 @@ function resolveCollision(cx: Context, sa: IkeSa, old: ChildSa, ours: ChildSa, t
   const oursLoses = Buffer.compare(ours.lowestNonce, theirs.lowestNonce) < 0;
   const [winner, loser] = oursLoses ? [theirs, ours] : [ours, theirs];
   cx.log('debug', `both sides rekeyed child ${old.text}: ${winner.text} stays, ${loser.text} goes`, sa.connection.name);
-  // Until now the one that was made first stood for the old one.
-  if (old.replacedBy === loser) announceHeir(cx, loser, winner);
+  // The peer may have had its own rekeyed once more before it heard of ours: that goes with it.
+  const losers = lineOf(loser);
+  // Until now the one that was made first stood for the old one, or what has come from it.
+  if (old.replacedBy === loser) announceHeir(cx, losers.at(-1)!, winner);
   retire(cx, old, winner);
-  retire(cx, loser, winner);
+  for (const each of losers) {
+    each.isRedundant = true;
+    retire(cx, each, winner);
+  }
   if (oursLoses) {
     // The peer deletes the old child, and begins to send on its own new one.
     sendWhenConfirmed(cx, theirs);

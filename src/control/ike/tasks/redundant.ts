@@ -30,14 +30,16 @@ export function deleteWhenConfirmed(cx: Context, child: ChildSa, reason: string,
 }
 
 /**
- * Both sides made the same child, and ours had lost before its rekeying was over, whoever began that: what is made
- * of it goes where it goes.
+ * Both sides made the same child, or rekeyed it, and one of the two had lost before its own rekeying was over,
+ * whoever began that: what is made of it goes where it goes. The winner is no rival of that one: their nonces
+ * say nothing about each other.
  * @returns whether `child`, which was made of `old`, goes
  */
 export function goesWith(cx: Context, old: ChildSa, child: ChildSa): boolean {
-  const winner = old.replacedBy?.origin === old.origin ? undefined : heirOf(old);
+  const winner = old.isRedundant ? heirOf(old) : undefined;
   if (winner === undefined) return false;
+  child.isRedundant = true;
   retire(cx, child, winner);
-  deleteWhenConfirmed(cx, child, MADE_TWICE);
+  deleteWhenConfirmed(cx, child, 'what it was made of has lost to another');
   return true;
 }
