@@ -13,12 +13,14 @@ const SHARE = 1 / 8;
 const SHORTEST = 250;
 /**
  * The rekeying of an IKE SA and what concerns a child refuse each other (§2.25.2): then the IKE SA, without
- * which there are no children either, goes first, and the child waits for so much longer.
+ * which there are no children either, goes first, and the child waits for so much longer. Of what is left of a
+ * child's life that may be more than a pause: it has to outlast the pause of the IKE SA, which may be just as short.
  */
 const YIELD = 5_000;
+const YIELD_SHARE = 1 / 3;
 
-const share = (cx: Context, longest: number, deadline = Infinity): number =>
-  Math.max(SHORTEST, Math.min(longest, Math.floor((deadline - cx.now) * SHARE)));
+const share = (cx: Context, longest: number, deadline = Infinity, part = SHARE): number =>
+  Math.max(SHORTEST, Math.min(longest, Math.floor((deadline - cx.now) * part)));
 
 /** @returns milliseconds until an IKE SA is rekeyed after all */
 export function pauseOfIke(cx: Context, sa: IkeSa): number {
@@ -30,5 +32,5 @@ export function pauseOfIke(cx: Context, sa: IkeSa): number {
 export function pauseOfChild(cx: Context, sa: IkeSa, old?: ChildSa): number {
   const pause = share(cx, PAUSE, old?.expireAt);
   const givesWay = cx.now - sa.refusedRekeyAt < YIELD;
-  return pause + cx.randomBelow(pause) + (givesWay ? share(cx, YIELD, old?.expireAt) : 0);
+  return pause + cx.randomBelow(pause) + (givesWay ? share(cx, YIELD, old?.expireAt, YIELD_SHARE) : 0);
 }
