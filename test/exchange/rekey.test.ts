@@ -204,6 +204,27 @@ describe('an IKE SA is rekeyed', () => {
     }
   });
 
+  test("by both at once, and the peer's new one goes with the old one if nothing more was heard of it", () => {
+    const { network, left, right } = established();
+    let asked = false;
+    network.tamper = (datagram, from) => {
+      if (parseHeader(datagram.data).response) return datagram;
+      if (from === left || asked) return undefined;
+      asked = true;
+      return datagram;
+    };
+    network.command(left, 'rekey', 'right');
+    network.command(right, 'rekey', 'left');
+    network.pass(200_000);
+    expect(left.core.status(network.now)).toEqual([]);
+    // The peer has the new one with its child: it must not take us for having them, too.
+    network.tamper = (datagram) => datagram;
+    network.command(right, 'rekey', 'net');
+    network.pass(1_000);
+    expect(left.core.status(network.now)).toEqual([]);
+    expect(left.sas.size).toBe(0);
+  });
+
   test('while its deletion is asked for: it is deleted', () => {
     const { network, left, right } = established();
     network.command(left, 'rekey', 'right');

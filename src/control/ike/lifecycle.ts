@@ -30,6 +30,9 @@ export function destroy(cx: Context, sa: IkeSa, trigger: Cause, why: EspalierErr
   for (const task of tasks) task.abandon?.(cx, sa, why.message);
   for (const followup of sa.followups.values()) followup.abandon();
   sa.followups.clear();
+  // What the peer's rekeying made goes with it, if who inherits was open: its children are gone, and the peer, which
+  // may go on with that one, is to find out.
+  if (sa.rivalSuccessor?.state === 'PASSIVE') discard(cx, sa.rivalSuccessor);
   const children = [...sa.children.values()];
   for (const child of children) removeChild(cx, child, cause, why.message);
   sa.wipe();
