@@ -18,6 +18,9 @@ const SHORTEST = 250;
  */
 const YIELD = 5_000;
 const YIELD_SHARE = 1 / 3;
+/** A child that ends sooner has no time for that: it asks again at once, in the pause that the IKE SA makes. */
+const URGENT = 2_500;
+const AT_ONCE = 50;
 
 const share = (cx: Context, longest: number, deadline = Infinity, part = SHARE): number =>
   Math.max(SHORTEST, Math.min(longest, Math.floor((deadline - cx.now) * part)));
@@ -32,5 +35,6 @@ export function pauseOfIke(cx: Context, sa: IkeSa): number {
 export function pauseOfChild(cx: Context, sa: IkeSa, old?: ChildSa): number {
   const pause = share(cx, PAUSE, old?.expireAt);
   const givesWay = cx.now - sa.refusedRekeyAt < YIELD;
+  if (givesWay && (old?.expireAt ?? Infinity) - cx.now < URGENT) return AT_ONCE;
   return pause + cx.randomBelow(pause) + (givesWay ? share(cx, YIELD, old?.expireAt, YIELD_SHARE) : 0);
 }

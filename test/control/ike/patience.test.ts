@@ -15,8 +15,8 @@ const refused = (left: number) => {
   return { sa, child: { expireAt: NOW + left } as ChildSa };
 };
 
-test('a child that gives way outlasts the pause of the IKE SA and its exchange, however short both their lives still are', () => {
-  for (const left of [1_500, 3_000, 8_000, 20_000, 60_000, 3_600_000]) {
+test('a child that gives way outlasts the pause of the IKE SA and its exchange, if their lives last long enough', () => {
+  for (const left of [3_000, 8_000, 20_000, 60_000, 3_600_000]) {
     const { sa, child } = refused(left);
     expect(pauseOfChild(luckiest, sa, child)).toBeGreaterThan(pauseOfIke(unluckiest, sa) + Math.min(left / 8, 2_000));
   }
@@ -26,5 +26,12 @@ test('a child that gives way is rekeyed well before its life ends', () => {
   for (const left of [1_500, 3_000, 8_000, 20_000, 60_000]) {
     const { sa, child } = refused(left);
     expect(pauseOfChild(unluckiest, sa, child)).toBeLessThan(left * 0.7);
+  }
+});
+
+test('a child that ends too soon for that asks again before the IKE SA does', () => {
+  for (const left of [500, 1_500, 2_400]) {
+    const { sa, child } = refused(left);
+    expect(pauseOfChild(unluckiest, sa, child)).toBeLessThan(pauseOfIke(luckiest, sa) / 4);
   }
 });
