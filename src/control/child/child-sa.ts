@@ -91,6 +91,12 @@ export class ChildSa {
 /** @returns whether a child is there to stay, as far as is known: not on its way out, and not replaced */
 export const isCurrent = ({ state, replacedBy }: ChildSa): boolean => isLive(state) && replacedBy === undefined;
 
+const selectorsText = ({ agreement }: ChildSa): string => JSON.stringify([agreement.local, agreement.remote]);
+
+/** @returns whether `other` is there to stay, and protects under the same name what `child` does */
+export const standsFor = (other: ChildSa, child: ChildSa): boolean =>
+  other.config.name === child.config.name && isCurrent(other) && selectorsText(other) === selectorsText(child);
+
 /** @returns the first of a child's successors that is still there */
 export function heirOf(child: ChildSa): ChildSa | undefined {
   let heir = child.replacedBy;

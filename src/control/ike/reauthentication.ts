@@ -5,7 +5,7 @@
  * Nothing in the protocol says that an IKE SA is made in place of another. Where both sides reauthenticate the same
  * one at the same time there are two, and where `unique` lets them be there would be more and more.
  */
-import { type ChildSa, isCurrent } from '../child/child-sa.ts';
+import { isCurrent, standsFor } from '../child/child-sa.ts';
 import { announceHeir } from '../child/install.ts';
 import { isConfirmed } from '../child/lifetime.ts';
 import type { Context } from './context.ts';
@@ -40,7 +40,9 @@ export const twinOf = (cx: Context, sa: IkeSa): IkeSa | undefined =>
         isHigher(other, sa) &&
         isKnownToPeer(cx, other) &&
         isBetweenSame(sa, other) &&
-        [...sa.children.values()].every((child) => !isCurrent(child) || hasSame(other, child)),
+        [...sa.children.values()].every(
+          (child) => !isCurrent(child) || [...other.children.values()].some((same) => standsFor(same, child)),
+        ),
     );
 
 /** Its SPIs are not about to change. */
@@ -54,10 +56,3 @@ const isKnownToPeer = (cx: Context, { initiator, window, children }: IkeSa): boo
 
 const isBetweenSame = (a: IkeSa, b: IkeSa): boolean =>
   a.local.address === b.local.address && a.remote.address === b.remote.address && a.remoteId?.text === b.remoteId?.text;
-
-const hasSame = (sa: IkeSa, child: ChildSa): boolean =>
-  [...sa.children.values()].some(
-    (other) => other.config.name === child.config.name && isCurrent(other) && selectors(other) === selectors(child),
-  );
-
-const selectors = ({ agreement }: ChildSa): string => JSON.stringify([agreement.local, agreement.remote]);

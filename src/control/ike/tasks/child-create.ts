@@ -5,7 +5,7 @@
  *             <-- HDR, SK {[N(USE_TRANSPORT_MODE),] SA, Nr, [KEr,] TSi, TSr}
  *              or HDR, SK {N(INVALID_KE_PAYLOAD) | N(NO_PROPOSAL_CHOSEN) | N(TS_UNACCEPTABLE) | …}
  */
-import { type ChildSa, isCurrent } from '../../child/child-sa.ts';
+import { type ChildSa, isCurrent, standsFor } from '../../child/child-sa.ts';
 import { announceChild, announceHeir } from '../../child/install.ts';
 import { retire, sendWhenConfirmed } from '../../child/lifetime.ts';
 import type { ChildConfig } from '../../config/model.ts';
@@ -21,7 +21,7 @@ import { CREATE_AGAIN } from '../succession.ts';
 import type { Answer, Received } from '../task.ts';
 import { reportChildFailure } from './child-advice.ts';
 import { ChildExchange, respondWithChild } from './child-exchange.ts';
-import { deleteWhenConfirmed, MADE_TWICE } from './redundant.ts';
+import { deleteWhenConfirmed } from './redundant.ts';
 
 /** TEMPORARY_FAILURE: the peer is rekeying or so, but not for ever (RFC 7296 §2.25). */
 const MAX_RETRIES = 10;
@@ -104,14 +104,8 @@ function install(cx: Context, sa: IkeSa, child: ChildSa): void {
 
 /** @returns the one that the other side made of the same child, or what has come from it by rekeying */
 function twinOf(sa: IkeSa, child: ChildSa): ChildSa | undefined {
-  const selectors = ({ agreement }: ChildSa) => JSON.stringify([agreement.local, agreement.remote]);
   return [...sa.children.values()].find(
-    (other) =>
-      other !== child &&
-      other.config.name === child.config.name &&
-      other.origin.madeByUs !== child.madeByUs &&
-      isCurrent(other) &&
-      selectors(other) === selectors(child),
+    (other) => other !== child && other.origin.madeByUs !== child.madeByUs && standsFor(other, child),
   );
 }
 
@@ -132,7 +126,7 @@ function dropDuplicate(cx: Context, child: ChildSa, twin: ChildSa): void {
   announceHeir(cx, loser, winner);
   cx.policies.use(loser);
   sendWhenConfirmed(cx, winner);
-  deleteWhenConfirmed(cx, loser, MADE_TWICE);
+  deleteWhenConfirmed(cx, loser, 'both sides made it');
 }
 
 /** The peer wants another child. */

@@ -15,8 +15,6 @@ import { DeleteChild } from './delete.ts';
 /** Longer than an answer is asked for again; a peer that sends nothing shows nothing. */
 const AWAITED = 15_000;
 
-export const MADE_TWICE = 'both sides made it';
-
 export const deleteRedundant = (cx: Context, child: ChildSa, reason: string): void =>
   enqueue(cx, child.owner, new DeleteChild(child, 'replaced', reason));
 
