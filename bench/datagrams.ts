@@ -15,8 +15,18 @@ const CLONE_NEWNET = 0x40000000;
 const PORT = 5202;
 const BUFFER = 64 << 20;
 
-// struct mmsghdr of 64-bit Linux, and what it points to.
-const HEADER = { size: 64, name: 0, nameLength: 8, iovec: 16, iovecs: 24, length: 56 } as const;
+/** struct mmsghdr of 64-bit Linux. */
+export const MESSAGE = {
+  size: 64,
+  name: 0,
+  nameLength: 8,
+  iovec: 16,
+  iovecs: 24,
+  control: 32,
+  controlLength: 40,
+  length: 56,
+} as const;
+// What it points to.
 const NAME = 16;
 const IOVEC = 16;
 
@@ -49,17 +59,17 @@ export class Messages {
 
   /** @param stride bytes between the buffers of two messages; 0 if all share one */
   constructor(size: number, stride: number) {
-    const fixed = MESSAGES * (HEADER.size + NAME + IOVEC);
+    const fixed = MESSAGES * (MESSAGE.size + NAME + IOVEC);
     this.#bytes = Buffer.alloc(fixed + size + (MESSAGES - 1) * stride, 0x5a).fill(0, 0, fixed);
     this.#view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset);
     this.address = addressOf(this.#bytes);
     const pointer = (at: number, offset: number) => this.#view.setBigUint64(at, BigInt(this.address + offset), true);
     for (let index = 0; index < MESSAGES; index++) {
-      const header = index * HEADER.size;
-      pointer(header + HEADER.name, this.#name(index));
-      this.#view.setUint32(header + HEADER.nameLength, NAME, true);
-      pointer(header + HEADER.iovec, this.#iovec(index));
-      this.#view.setBigUint64(header + HEADER.iovecs, 1n, true);
+      const header = index * MESSAGE.size;
+      pointer(header + MESSAGE.name, this.#name(index));
+      this.#view.setUint32(header + MESSAGE.nameLength, NAME, true);
+      pointer(header + MESSAGE.iovec, this.#iovec(index));
+      this.#view.setBigUint64(header + MESSAGE.iovecs, 1n, true);
       pointer(this.#iovec(index), fixed + index * stride);
       this.resize(index, size);
       this.#view.setUint16(this.#name(index), AF_INET, true);
@@ -78,14 +88,14 @@ export class Messages {
 
   /** @returns bytes received as that message */
   received(index: number): number {
-    return this.#view.getUint32(index * HEADER.size + HEADER.length, true);
+    return this.#view.getUint32(index * MESSAGE.size + MESSAGE.length, true);
   }
 
   #name(index: number): number {
-    return MESSAGES * HEADER.size + index * NAME;
+    return MESSAGES * MESSAGE.size + index * NAME;
   }
 
   #iovec(index: number): number {
-    return MESSAGES * (HEADER.size + NAME) + index * IOVEC;
+    return MESSAGES * (MESSAGE.size + NAME) + index * IOVEC;
   }
 }

@@ -37,8 +37,10 @@ import {
 } from '../../assembly/layout/arena.ts';
 import type { Endpoint } from '../../src/contract.ts';
 import type { KernelMemory } from '../../src/dataplane/backends/backend.ts';
+import { SOL_UDP, UDP_SEGMENT } from '../../src/dataplane/io/socket-options.ts';
 import type { KernelExports } from '../../src/dataplane/kernel.ts';
 import { SOCKADDR_IN, writeSockaddr } from '../../src/dataplane/sockaddr.ts';
+import { MESSAGE } from '../datagrams.ts';
 
 export type RungName = 'forward' | 'frame';
 
@@ -58,10 +60,8 @@ const SPI_NEXT = 0x1001;
 const PACKET_ROOM = 64;
 
 const IOVEC = 16;
-// struct mmsghdr of 64-bit Linux.
-const MESSAGE = { name: 0, nameLength: 8, iovec: 16, iovecs: 24, control: 32, controlLength: 40, length: 56 } as const;
 /** struct cmsghdr with one u16: UDP_SEGMENT of SOL_UDP. */
-const CONTROL = { length: 18, level: 17, type: 103, data: 16, room: 24 } as const;
+const CONTROL = { length: 18, level: SOL_UDP, type: UDP_SEGMENT, data: 16, room: 24 } as const;
 
 /** @returns the kernel's exports, with those of a rung in place of the path of packets */
 export function rungKernel(

@@ -7,7 +7,7 @@
  * Prints a report in JSON at the end.
  */
 import koffi from 'koffi';
-import { SOL_SOCKET } from '../../src/dataplane/io/socket-options.ts';
+import { SOL_SOCKET, SOL_UDP, UDP_GRO, UDP_SEGMENT } from '../../src/dataplane/io/socket-options.ts';
 import { MSG_DONTWAIT, recvmmsg, sendmmsg, setsockopt } from '../../src/dataplane/io/syscalls.ts';
 import { MESSAGES, Messages, openReceiver, openSender } from '../datagrams.ts';
 import { peerAddress, STRIDE } from './spread.ts';
@@ -31,9 +31,6 @@ export interface SprayReport {
   readonly seconds: number;
 }
 
-const SOL_UDP = 17;
-const UDP_SEGMENT = 103;
-const UDP_GRO = 104;
 const SO_RCVTIMEO = 20;
 const F_SETFL = 4;
 const MSG_WAITFORONE = 0x10000;

@@ -23,6 +23,11 @@ export const IP_PMTUDISC_PROBE = 3;
 
 const IP_MULTICAST_TTL = 33;
 
+export const SOL_UDP = 17;
+/** Bytes of each datagram that the system cuts a train into. */
+export const UDP_SEGMENT = 103;
+export const UDP_GRO = 104;
+
 export const IPPROTO_IPV6 = 41;
 const IPV6_MULTICAST_HOPS = 18;
 export const IPV6_MTU_DISCOVER = 23;

@@ -20,13 +20,13 @@ import {
   SO_REUSEPORT,
   SOCK_DGRAM,
   SOL_SOCKET,
+  SOL_UDP,
+  UDP_GRO,
+  UDP_SEGMENT,
 } from './socket-options.ts';
 import { steerBySpi } from './steering.ts';
 import { bind, close, getsockname, SystemError, setsockopt, socket } from './syscalls.ts';
 
-const SOL_UDP = 17;
-const UDP_SEGMENT = 103;
-const UDP_GRO = 104;
 const UDP_NO_CHECK6_RX = 102;
 
 /** IPv4 and IPv6 on all addresses. */
