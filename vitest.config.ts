@@ -5,6 +5,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/interop/**', 'node_modules/**', 'dist/**'],
     pool: 'forks',
-    testTimeout: 30_000,
+    // Against tests that hang: no test fails because the machine has more to do than it can.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 });
