@@ -148,11 +148,13 @@ describe('the SPD', () => {
   it('finds one policy in 10,000 by looking at a few, and installs them quickly', () => {
     const address = (i: number, network: number) => `10.${network + (i >>> 16)}.${(i >>> 8) & 255}.${i & 255}`;
     const handles: PolicyHandle[] = [];
-    const start = performance.now();
+    const start = process.cpuUsage();
     for (let i = 0; i < 10_000; i++) {
       handles.push(bed.spd.install(policy({ selector: selector(address(i, 1), address(i, 100)) })));
     }
-    expect(10_000 / ((performance.now() - start) / 1000)).toBeGreaterThan(5000);
+    // Of a core of its own: other tests run at the same time.
+    const { user, system } = process.cpuUsage(start);
+    expect(10_000 / ((user + system) / 1e6)).toBeGreaterThan(5000);
     const out = bed.memory.words[(R.HEADER_BASE + R.HEADER_SPD_OUT) >>> 2]!;
     expect(bed.memory.words[(out + R.SPD_TUPLE_COUNT) >>> 2]).toBe(1);
     for (const i of [0, 1, 4999, 9999]) {
