@@ -1,5 +1,5 @@
 /** The kernel's exports and nothing else. */
-export { initialiseCrypto, keyStateLength, openBatch, sealBatch, setupKey } from "./crypto/suite";
+export { forgetKey, initialiseCrypto, keyStateLength, openBatch, sealBatch, setupKey } from "./crypto/suite";
 export { initialiseArena } from "./arena";
 export { outboundDummies, outboundFinish, outboundPrepare, outboundResume } from "./outbound/prepare";
 export { insertPolicy, removePolicy } from "./classifier";

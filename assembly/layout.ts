@@ -130,5 +130,9 @@ export const STATUS_PENDING = 3;
 
 /** The compiler's own constants lie below; every instantiation writes them again, so no state there. */
 export const STATIC_END = 65536;
-/** Bytes of private scratch each instance hands to `initialiseCrypto`. */
-export const CRYPTO_SCRATCH_SIZE = 262144;
+/**
+ * Bytes of private scratch each instance hands to `initialiseCrypto`: for work, zero again after every call,
+ * and behind that for what is kept of KEYs until `forgetKey` (assembly/crypto/gcm-tables.ts).
+ */
+export const CRYPTO_WORK_SIZE = 262144;
+export const CRYPTO_SCRATCH_SIZE = 655360;

@@ -2,7 +2,7 @@
  * The registry: which IANA number is which cipher. A cipher joins here and nowhere else; the
  * contract of its functions is in suite.ts.
  */
-import { CRYPTO_SCRATCH_SIZE, PACKET_AAD_LENGTH, PACKET_LENGTH } from "../layout";
+import { CRYPTO_WORK_SIZE, PACKET_AAD_LENGTH, PACKET_LENGTH } from "../layout";
 import { cbcOpen, cbcSeal, cbcSetup, cbcStateLength } from "./aes-cbc";
 import { CCM_AAD_LIMIT, ccmRun, ccmSetup, ccmStateLength } from "./aes-ccm";
 import { ctrRun, ctrSetup, ctrStateLength } from "./aes-ctr";
@@ -41,7 +41,7 @@ export const INTEG_HMAC_SHA2_512_256: u32 = 14;
 export const UNKNOWN_SUITE: u32 = 0xffffffff;
 
 /** Bytes of scratch a cipher may use. */
-export const CIPHER_SCRATCH_SIZE: usize = <usize>CRYPTO_SCRATCH_SIZE - GROUPING_SIZE;
+export const CIPHER_SCRATCH_SIZE: usize = <usize>CRYPTO_WORK_SIZE - GROUPING_SIZE;
 
 // ─── What dispatch wants to know ──────────────────────────────────────────────────────────────
 

@@ -1,7 +1,7 @@
 /**
  * AES-GCM for ESP (RFC 4106; NIST SP 800-38D), and AES-GMAC (RFC 4543), which encrypts nothing.
  *
- *  STATE: | packed round keys (192 or 256) | tables of ghash.ts (3072) | of ghash-lanes.ts (8640) |
+ *  STATE: | packed round keys (192 or 256) | tables of ghash.ts for few packets (2048) | H … H^6 (128) |
  *  nonce: | salt (4) | explicit IV (8) | counter (4, big-endian): 1 masks the tag, 2 … the payload |
  *
  * What is hashed (SP 800-38D §7.1): AAD, padded; ciphertext, padded; their lengths in bits.
@@ -35,12 +35,13 @@ import { roundsOf } from "./aes-key";
 import { encryptZero, packedKeysSize, packKeys, SLICED_KEYS_MAX, slicedKeysSize, sliceLaneKeys, spreadKeys } from "./aes-lanes";
 import { STREAM_MASK, STREAM_SIZE } from "./aes-streams";
 import { storePartial } from "./bytes";
+import { keptTables, POWERS_SIZE } from "./gcm-tables";
 import {
   bitLengths,
   expandPower,
+  FEW_BLOCKS,
   GHASH_BLOCKS,
   GHASH_FEW_SIZE,
-  GHASH_TABLES_SIZE,
   HASH_SIZE,
   hashBlock,
   hashEnd,
@@ -49,15 +50,7 @@ import {
   hashStart,
   timesH,
 } from "./ghash";
-import {
-  expandLanesPower,
-  HASH_LANES,
-  hashLanes,
-  LANES_SCRATCH_SIZE,
-  LANES_TABLES_SIZE,
-  messageBlocks,
-  startLanes,
-} from "./ghash-lanes";
+import { HASH_LANES, hashLanes, LANES_SCRATCH_SIZE, messageBlocks, startLanes } from "./ghash-lanes";
 import { accept, icvDifference, rejectIcv } from "./verdict";
 
 /** What a run does to a packet. */
@@ -93,7 +86,7 @@ const STREAMS: usize = LANE_KEYS + SLICED_KEYS_MAX;
 
 /** @returns bytes of STATE */
 export function gcmStateLength(keyLength: u32): u32 {
-  return packedKeysSize(keyLength) + GHASH_TABLES_SIZE + LANES_TABLES_SIZE;
+  return packedKeysSize(keyLength) + GHASH_FEW_SIZE + POWERS_SIZE;
 }
 
 /** Packs the round keys and makes the tables of H = E(K, 0). */
@@ -112,12 +105,13 @@ function setup(key: usize, from: usize, keyLength: u32, scratch: usize): void {
   packKeys(from, keyLength, packed);
   spreadKeys(packed, keyLength, keys);
   const tables = packed + packedKeysSize(keyLength);
+  const powers = tables + GHASH_FEW_SIZE;
   let power = encryptZero(keys, keyLength, scratch);
   memory.fill(keys, 0, SLICED_KEYS_MAX);
   for (let n: u32 = 1; n <= GHASH_BLOCKS; n++) {
     if (n > 1) power = timesH(tables, scratch, power);
-    expandPower(tables, n, power);
-    expandLanesPower(tables + GHASH_TABLES_SIZE, n, power);
+    v128.store(powers + ((n - 1) << 4), power);
+    if (n <= FEW_BLOCKS) expandPower(tables, n, power);
   }
   memory.fill(scratch, 0, HASH_SIZE);
 }
@@ -149,7 +143,6 @@ function run(mode: Mode, lengthField: usize, list: usize, count: i32, scratch: u
     const same = countSame(chunk, taken);
     if (same == taken || same >= LEAST_SAME) {
       taken = same;
-      if (same < count) fetchWhole(load<u32>(load<u32>(chunk), PACKET_KEY), scratch);
       useKey(load<u32>(load<u32>(chunk), PACKET_KEY), keyLength, scratch);
       makeStreams(chunk, taken, true, mode == GCM, scratch + STREAMS, scratch);
       runSame(mode, chunk, taken, keyLength, scratch, seal);
@@ -188,11 +181,6 @@ function fetchKeys(list: usize, count: i32, scratch: usize): void {
   store<u32>(scratch, sum, SUM);
 }
 
-/** Fetches all that many packets of a KEY need, unless they have been at it. */
-function fetchWhole(key: usize, scratch: usize): void {
-  if (load<u32>(scratch, SPREAD) != <u32>key) store<u32>(scratch, fetchLines(key, 0, KEY_STATE + 256 + GHASH_TABLES_SIZE + LANES_TABLES_SIZE), SUM);
-}
-
 /** Fetches the tables for a long packet, while the one before it is in work. */
 function fetchTables(packet: usize, scratch: usize): void {
   if (!isShort(packet)) store<u32>(scratch, fetchLines(load<u32>(packet, PACKET_KEY), KEY_STATE + 192, FETCHED), SUM);
@@ -225,11 +213,13 @@ function useKey(key: usize, keyLength: u32, scratch: usize): void {
 /** Packets of one KEY, whose STREAMs are made. */
 function runSame(mode: Mode, list: usize, count: i32, keyLength: u32, scratch: usize, seal: bool): void {
   const key: usize = load<u32>(load<u32>(list), PACKET_KEY);
-  const tables = key + KEY_STATE + packedKeysSize(keyLength);
-  const hashed = hashEnd(scratch + HASH, count);
+  const own = key + KEY_STATE + packedKeysSize(keyLength);
+  const kept: usize = count < HASH_LANES ? 0 : keptTables(key, own, list, count, scratch);
+  const tables = kept != 0 ? kept : own;
+  const hashed = hashEnd(scratch + HASH, kept != 0 ? GHASH_BLOCKS : FEW_BLOCKS);
   for (let i = 0; i < count; ) {
     const packets = list + (i << 2);
-    const lanes = mode == GCM && worthLanes(packets, count - i) ? HASH_LANES : 1;
+    const lanes = mode == GCM && kept != 0 && worthLanes(packets, count - i) ? HASH_LANES : 1;
     let streams = scratch + STREAMS + i * STREAM_SIZE;
     i += lanes;
     if (lanes == 1) {
@@ -259,7 +249,7 @@ function worthLanes(packets: usize, count: i32): bool {
 
 /** Packets of several KEYs, whose STREAMs are made. */
 function runMixed(mode: Mode, list: usize, count: i32, keyLength: u32, scratch: usize, seal: bool): void {
-  const hashed = hashEnd(scratch + HASH, 1);
+  const hashed = hashEnd(scratch + HASH, FEW_BLOCKS);
   for (let i = 0; i < count; i++) {
     const packet: usize = load<u32>(list + (i << 2));
     const key: usize = load<u32>(packet, PACKET_KEY);

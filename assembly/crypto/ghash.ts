@@ -32,8 +32,7 @@ export const GHASH_BLOCKS: u32 = 6;
  * A few packets are hashed with fewer powers: what a reduction more often costs is less than what
  * it takes to fetch more tables from far away, if there are thousands of SAs.
  */
-const FEW_BLOCKS: u32 = 4;
-const FEW_PACKETS: i32 = 4;
+export const FEW_BLOCKS: u32 = 4;
 const POWER_SIZE: u32 = 512;
 export const GHASH_TABLES_SIZE: u32 = GHASH_BLOCKS * POWER_SIZE;
 /** Bytes of tables that few packets use. */
@@ -53,10 +52,10 @@ const HASH_Y: usize = 32 * GHASH_BLOCKS;
 /** Bytes of HASH, a multiple of 64. */
 export const HASH_SIZE: usize = 256;
 
-/** @returns the end of the blocks that wait in HASH, for so many packets of one KEY */
+/** @returns the end of the blocks that wait in HASH, for tables of so many powers */
 @inline
-export function hashEnd(hash: usize, packets: i32): usize {
-  return hash + 32 * (packets <= FEW_PACKETS ? FEW_BLOCKS : GHASH_BLOCKS);
+export function hashEnd(hash: usize, powers: u32): usize {
+  return hash + (powers << 5);
 }
 
 /**

@@ -40,6 +40,7 @@ import {
   UNKNOWN_SUITE,
   wantsOrder,
 } from "./ciphers";
+import { forgetTables } from "./gcm-tables";
 import { GROUPING_SIZE, groupPackets, groupStart, LIST_LIMIT, orderByLength } from "./grouping";
 import { rejectLength } from "./verdict";
 
@@ -72,6 +73,11 @@ export function setupKey(key: usize): void {
   const encr = load<u32>(key, KEY_ENCR);
   cipherSetup(encr, key, scratch + GROUPING_SIZE);
   integSetup(load<u32>(key, KEY_INTEG), key, integStateOffset(key, encr), scratch + GROUPING_SIZE);
+}
+
+/** Wipes what this instance has kept of the KEY at `key`; 0 stands for all. */
+export function forgetKey(key: usize): void {
+  forgetTables(key, scratch + GROUPING_SIZE);
 }
 
 export function sealBatch(descriptors: usize, count: i32): void {

@@ -38,6 +38,7 @@ function answers(kernel: KernelExports, { bytes, words }: KernelMemory, keyLengt
     [L.KEY_KEY_LENGTH, keyLength],
     [L.KEY_ICV_LENGTH, ICV],
     [L.KEY_IV_LENGTH, IV],
+    [L.KEY_SERIAL, keyLength],
     [L.KEY_STATE_LENGTH, kernel.keyStateLength(ENCR.AES_GCM_16, keyLength, INTEG.NONE)],
   ]);
   bytes.set(salt, KEY + L.KEY_SALT);

@@ -140,6 +140,8 @@ export interface KernelExports {
   keyStateLength(encr: number, keyLength: number, integ: number): number;
   /** Expands the raw keys of the KEY block at `key` into its STATE. */
   setupKey(key: number): void;
+  /** Wipes what this instance keeps of the KEY block at `key`, or of all if that is 0. */
+  forgetKey(key: number): void;
   /** Seals `count` packets; see `CryptoBackend.seal`. */
   sealBatch(descriptors: number, count: number): void;
   /** Opens `count` packets; see `CryptoBackend.open`. */

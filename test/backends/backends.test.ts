@@ -218,6 +218,24 @@ describe('the hybrid backend', () => {
   });
 });
 
+describe('what a backend keeps of a KEY', () => {
+  it.each(['wasm', 'hybrid'])('is gone when %s is told to forget it', async (name) => {
+    const { bench, exports } = await workbench();
+    const backend = await createBackend(name, bench.kernel, exports);
+    const key = keyOf(bench, GCM);
+    const batch = bench.packets(Array.from({ length: 16 }, () => packet(key, 1000)));
+    const kept = bench.kernel.bytes.subarray(L.STATIC_END + L.CRYPTO_WORK_SIZE, L.STATIC_END + L.CRYPTO_SCRATCH_SIZE);
+    const bytesKept = () => kept.reduce((sum, byte) => sum + Math.sign(byte), 0);
+    for (let i = 0; i < 20; i++) backend.seal(batch[0]!.descriptor, batch.length);
+    expect(bytesKept()).toBeGreaterThan(8000);
+    backend.forget(key);
+    expect(bytesKept()).toBeLessThan(10);
+    for (let i = 0; i < 20; i++) backend.seal(batch[0]!.descriptor, batch.length);
+    backend.close();
+    expect(bytesKept()).toBeLessThan(10);
+  });
+});
+
 describe('a shadow', () => {
   it('agrees with a sound backend on every suite it samples', async () => {
     const { bench, exports } = await workbench();

@@ -77,6 +77,7 @@ export class WatchedKernel {
   }
 
   clear(): void {
+    this.machine.call('forgetKey', 0);
     this.bench.clear();
     this.machine.secret.fill(0);
   }

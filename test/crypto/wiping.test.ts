@@ -1,6 +1,13 @@
 /** What must be gone: key material in scratch after every call, and everything of a KEY once it is removed. */
 import { describe, expect, it } from 'vitest';
-import { CRYPTO_SCRATCH_SIZE, KEY_STATE, KEY_STATE_LENGTH, STATUS_BAD_ICV, STATUS_OK } from '../../assembly/layout.ts';
+import {
+  CRYPTO_SCRATCH_SIZE,
+  CRYPTO_WORK_SIZE,
+  KEY_STATE,
+  KEY_STATE_LENGTH,
+  STATUS_BAD_ICV,
+  STATUS_OK,
+} from '../../assembly/layout.ts';
 import { type CipherSuite, suiteLengths, suiteName } from '../../src/algorithms.ts';
 import { BUILDS, Laboratory, type PacketSpec, Random } from './laboratory.ts';
 import { SUITES } from './suites.ts';
@@ -16,7 +23,7 @@ describe.each(BUILDS)('secrets in memory, %s build', async (build) => {
   const { bytes, words } = lab.kernel;
 
   const expectCleanScratch = (when: string) => {
-    const used = bytes.subarray(lab.scratch + LISTS, lab.scratch + CRYPTO_SCRATCH_SIZE);
+    const used = bytes.subarray(lab.scratch + LISTS, lab.scratch + CRYPTO_WORK_SIZE);
     expect(
       used.findIndex((byte) => byte !== 0),
       `scratch after ${when}`,
@@ -69,22 +76,28 @@ describe.each(BUILDS)('secrets in memory, %s build', async (build) => {
     expectCleanScratch('refusing');
   });
 
-  it.each(NAMED)('%s leaves no byte of a KEY behind once its block is wiped', (_, suite) => {
-    lab.reset();
-    const random = new Random(9);
-    const { address, secrets } = newKey(suite, random);
-    const state = address + KEY_STATE;
-    const end = state + words[(address + KEY_STATE_LENGTH) >> 2]!;
-    const derived = [...windows(bytes.slice(state, end))];
-    const packets = lab.packets(newSpecs(suite, address, random));
-    lab.seal(packets);
-    lab.open(packets);
-    bytes.fill(0, address, end);
-    const memory = Buffer.from(bytes.buffer, 0, lab.allocate(0));
-    for (const window of [...secrets.flatMap((secret) => [...windows(secret)]), ...derived]) {
-      expect(memory.indexOf(window), Buffer.from(window).toString('hex')).toBe(-1);
-    }
-  });
+  it.each(NAMED)(
+    '%s leaves no byte of a KEY behind once its block is wiped and the kernel has forgotten it',
+    (_, suite) => {
+      lab.reset();
+      lab.exports.forgetKey(0);
+      const random = new Random(9);
+      const { address, secrets } = newKey(suite, random);
+      const state = address + KEY_STATE;
+      const end = state + words[(address + KEY_STATE_LENGTH) >> 2]!;
+      const derived = [...windows(bytes.slice(state, end))];
+      const packets = lab.packets(newSpecs(suite, address, random));
+      lab.seal(packets);
+      lab.open(packets);
+      derived.push(...windows(bytes.slice(lab.scratch + CRYPTO_WORK_SIZE, lab.scratch + CRYPTO_SCRATCH_SIZE)));
+      bytes.fill(0, address, end);
+      lab.exports.forgetKey(address);
+      const memory = Buffer.from(bytes.buffer, 0, lab.allocate(0));
+      for (const window of [...secrets.flatMap((secret) => [...windows(secret)]), ...derived]) {
+        expect(memory.indexOf(window), Buffer.from(window).toString('hex')).toBe(-1);
+      }
+    },
+  );
 });
 
 /** Pieces that would give a secret away, without those that any memory has (zeros, repeated bytes). */

@@ -9,9 +9,9 @@ export function createWasmBackend(exports: KernelExports): CryptoBackend {
       exports.keyStateLength(encr ?? 0, keyBits / 8, integ) >>> 0 !== UNKNOWN_SUITE,
     seal: exports.sealBatch,
     open: exports.openBatch,
-    // Its key state lies in the KEY block, which the engine wipes.
-    forget() {},
-    close() {},
+    // Most of its key state lies in the KEY block, which the engine wipes.
+    forget: exports.forgetKey,
+    close: () => exports.forgetKey(0),
   };
 }
 

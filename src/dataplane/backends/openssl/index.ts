@@ -198,10 +198,12 @@ class OpensslBackend implements CryptoBackend {
 
   forget(key: number): void {
     this.#keys.forget(key);
+    this.#other?.forget(key);
   }
 
   close(): void {
     this.#keys.clear();
+    this.#other?.close();
   }
 }
 

@@ -1,0 +1,96 @@
+/**
+ * GHASH's tables for many packets, of the KEYs that this instance has worked with lately.
+ *
+ * They take 11,712 bytes. Ten thousand SAs' fit no cache, and to make them anew takes about as long as to
+ * fetch them from main memory. So a KEY has the tables for few packets and the powers of H alone, and each
+ * worker keeps the others for itself, of 32 KEYs at most: no thread waits for another one's.
+ *
+ *  KEPT, behind the ciphers' scratch: eight SETs of four KEYs, and the TABLES of each
+ *
+ *       0            16           32     36     40            64
+ *      +------------+------------+------+------+-------------+
+ *  SET | KEY × 4    | SERIAL × 4 | NEXT | MISS |      –      |
+ *      +------------+------------+------+------+-------------+
+ *
+ *          0                          3072                             11712
+ *         +--------------------------+--------------------------------+
+ *  TABLES | those of ghash.ts        | those of ghash-lanes.ts        |
+ *         +--------------------------+--------------------------------+
+ */
+import { KEY_SERIAL } from "../layout";
+import { CIPHER_SCRATCH_SIZE } from "./ciphers";
+import { expandPower, FEW_BLOCKS, GHASH_BLOCKS, GHASH_FEW_SIZE, GHASH_TABLES_SIZE } from "./ghash";
+import { expandLanesPower, LANES_TABLES_SIZE, messageBlocks } from "./ghash-lanes";
+
+/** Bytes of H … H^6 in a KEY's STATE, a multiple of 64. */
+export const POWERS_SIZE: u32 = ((GHASH_BLOCKS << 4) + 63) & ~63;
+
+const SETS: u32 = 8;
+const WAYS: u32 = 4;
+const SET_SIZE: u32 = 64;
+const SERIALS: usize = 16;
+/** u32: the KEY that gives way next. */
+const NEXT: usize = 32;
+/** u32: blocks of packets for which there were no tables. */
+const MISSED: usize = 36;
+const TABLES_SIZE: u32 = GHASH_TABLES_SIZE + LANES_TABLES_SIZE;
+/**
+ * So many blocks pay for new tables, at once or one batch after the other: SAs that are in use get them,
+ * and those that come by once with a few packets do not drive them out.
+ */
+const WORTH: u32 = 512;
+
+/**
+ * @param own the KEY's tables for few packets, the powers of H behind them
+ * @param list packets of this KEY
+ * @returns tables of six powers of H, and those of ghash-lanes.ts behind them; 0 if they are not worth it yet
+ */
+export function keptTables(key: usize, own: usize, list: usize, count: i32, scratch: usize): usize {
+  const kept = scratch + CIPHER_SCRATCH_SIZE;
+  const index: u32 = (<u32>key * 0x9e3779b1) >>> 29;
+  const set = kept + index * SET_SIZE;
+  const serial = load<u32>(key, KEY_SERIAL);
+  const found = v128.and(
+    i32x4.eq(v128.load(set), i32x4.splat(<i32>key)),
+    i32x4.eq(v128.load(set, SERIALS), i32x4.splat(<i32>serial)),
+  );
+  const tables = kept + SETS * SET_SIZE + index * WAYS * TABLES_SIZE;
+  const ways = i32x4.bitmask(found);
+  if (ways != 0) return tables + ctz(ways) * TABLES_SIZE;
+  const missed = load<u32>(set, MISSED) + blocksOf(list, count);
+  store<u32>(set, missed < WORTH ? missed : 0, MISSED);
+  if (missed < WORTH) return 0;
+  const way = load<u32>(set, NEXT);
+  store<u32>(set, (way + 1) % WAYS, NEXT);
+  store<u32>(set + (way << 2), <u32>key);
+  store<u32>(set + (way << 2), serial, SERIALS);
+  makeTables(tables + way * TABLES_SIZE, own);
+  return tables + way * TABLES_SIZE;
+}
+
+function blocksOf(list: usize, count: i32): u32 {
+  let blocks: u32 = 0;
+  for (let i = 0; i < count; i++) blocks += messageBlocks(load<u32>(list + (i << 2)));
+  return blocks;
+}
+
+function makeTables(tables: usize, own: usize): void {
+  memory.copy(tables, own, GHASH_FEW_SIZE);
+  for (let n: u32 = 1; n <= GHASH_BLOCKS; n++) {
+    const power = v128.load(own + GHASH_FEW_SIZE + ((n - 1) << 4));
+    if (n > FEW_BLOCKS) expandPower(tables, n, power);
+    expandLanesPower(tables + GHASH_TABLES_SIZE, n, power);
+  }
+}
+
+/** Wipes what is kept of a KEY, or of all if `key` is 0. */
+export function forgetTables(key: usize, scratch: usize): void {
+  const kept = scratch + CIPHER_SCRATCH_SIZE;
+  for (let i: u32 = 0; i < SETS * WAYS; i++) {
+    const entry = kept + (i / WAYS) * SET_SIZE + ((i % WAYS) << 2);
+    const owner = load<u32>(entry);
+    if (owner == 0 || (key != 0 && owner != <u32>key)) continue;
+    store<u32>(entry, 0);
+    memory.fill(kept + SETS * SET_SIZE + i * TABLES_SIZE, 0, TABLES_SIZE);
+  }
+}
