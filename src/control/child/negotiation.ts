@@ -20,7 +20,7 @@ import type { Proposal, Transform } from '../wire/payloads/sa.ts';
 import { formatSelector, type Selector } from '../wire/payloads/ts.ts';
 import type { ChildAgreement } from './child-sa.ts';
 import { suiteOf } from './keymat.ts';
-import { configuredSelectors, hostSelector, isNarrowed, narrow, withoutRedundant } from './narrowing.ts';
+import { configuredSelectors, contains, hostSelector, isNarrowed, narrow, withoutRedundant } from './narrowing.ts';
 
 /** What we asked for, to check the answer against. */
 export interface ChildOffer {
@@ -158,11 +158,14 @@ interface Candidate {
   readonly mode: IpsecMode;
   readonly local: readonly Selector[];
   readonly remote: readonly Selector[];
+  /** Does it take what the peer names first? */
+  readonly takesFirst: boolean;
 }
 
 /**
  * The responder's choice among `configs`: the first child whose selectors have something in common
- * with the peer's and whose proposals do.
+ * with the peer's and whose proposals do. One that takes what the peer names first, which may be the packet
+ * that it wants to send, comes before all others (RFC 7296 §2.9).
  * @throws Failure with TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN; nothing is left reserved
  */
 export function answerChild(
@@ -179,7 +182,8 @@ export function answerChild(
   const wantsTransport = findNotify(payloads, NOTIFY.USE_TRANSPORT_MODE) !== undefined;
   const candidates = configs
     .map((config) => candidate(sa, config, tsi.selectors, tsr.selectors, wantsTransport))
-    .filter((found) => found !== undefined);
+    .filter((found) => found !== undefined)
+    .sort((a, b) => Number(b.takesFirst) - Number(a.takesFirst));
   if (candidates.length === 0)
     throw new Failure(
       'ERR_TS_UNACCEPTABLE',
@@ -222,9 +226,12 @@ function candidate(
   const mode = config.mode;
   const seen = mode === 'transport' ? substituteNat(sa, tsr, tsi) : undefined;
   const own = ownSelectors(sa, config);
-  const local = narrow(seen?.local ?? tsr, own.local);
-  const remote = narrow(seen?.remote ?? tsi, own.remote);
-  return local.length > 0 && remote.length > 0 ? { config, mode, local, remote } : undefined;
+  const [ours, theirs] = [seen?.local ?? tsr, seen?.remote ?? tsi];
+  const [local, remote] = [narrow(ours, own.local), narrow(theirs, own.remote)];
+  if (local.length === 0 || remote.length === 0) return undefined;
+  const takes = (allowed: readonly Selector[], first: Selector) => allowed.some((outer) => contains(outer, first));
+  const takesFirst = takes(own.local, ours[0]!) && takes(own.remote, theirs[0]!);
+  return { config, mode, local, remote, takesFirst };
 }
 
 /**
