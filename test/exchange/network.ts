@@ -31,6 +31,8 @@ const provider = ({ crypto = 'node', random }: NodeOptions): CryptoProvider =>
 export class Node {
   readonly core: IkeCore;
   readonly name: string;
+  /** As it is written. */
+  readonly input: ConfigInput;
   readonly config: Config;
   readonly options: NodeOptions;
   readonly events: IkeEvent[] = [];
@@ -47,8 +49,10 @@ export class Node {
   private lastSpi = 0x1000;
   private lastRequest = 0;
 
-  constructor(name: string, config: Config, options: NodeOptions = {}) {
+  constructor(name: string, input: ConfigInput, options: NodeOptions = {}) {
+    const { config } = configFromObject(input);
     this.name = name;
+    this.input = input;
     this.config = config;
     this.options = options;
     this.core = new IkeCore({
@@ -96,7 +100,7 @@ export class Network {
   readonly sent: Datagram[] = [];
 
   add(name: string, config: ConfigInput, options?: NodeOptions): Node {
-    const node = new Node(name, configFromObject(config).config, options);
+    const node = new Node(name, config, options);
     this.nodes.push(node);
     return node;
   }
@@ -113,7 +117,7 @@ export class Network {
 
   /** A gateway loses all it knew, and begins again at the same addresses. */
   restart(before: Node): Node {
-    const node = new Node(before.name, before.config, before.options);
+    const node = new Node(before.name, before.input, before.options);
     this.nodes.splice(this.nodes.indexOf(before), 1, node);
     for (const [address, owner] of this.addresses) if (owner === before) this.addresses.set(address, node);
     return node;
@@ -127,19 +131,21 @@ export class Network {
   }
 
   /** Packets both ways every millisecond from now on: each is sealed by what the sender's policy points to. */
-  startTraffic(): void {
+  startTraffic(takesTraffic: (policy: Policy) => boolean = () => true): void {
+    this.takesTraffic = takesTraffic;
     this.nextPacket = this.now;
   }
 
   /** Packets that found no SA at the sender or at the receiver. */
   readonly lost: string[] = [];
   delivered = 0;
+  private takesTraffic: (policy: Policy) => boolean = () => true;
   private nextPacket = Infinity;
   private readonly packets: { readonly at: number; readonly to: Node; readonly by: SaParameters }[] = [];
 
   private sendPackets(): void {
     for (const from of this.nodes) {
-      const policy = [...from.policies.values()][0];
+      const policy = [...from.policies.values()].find(this.takesTraffic);
       const by = policy?.sa === undefined ? undefined : from.sas.get(policy.sa);
       const to = this.nodes.find((node) => node !== from)!;
       if (by === undefined) this.lost.push(`${this.now} ${from.name} has no SA to send with`);

@@ -39,7 +39,7 @@ export class ChildSa {
   readonly keyIn: SaKey;
   readonly keyOut: SaKey;
   state: ChildSaState = 'INSTALLING';
-  /** Is the outbound SA the one that the policies point to? A rekey's responder waits with that. */
+  /** Was it put to use: may the policies point to its outbound SA? A rekey's responder waits with that. */
   sending = false;
   readonly installedAt: number;
   rekeyAt: number | undefined;

@@ -56,6 +56,7 @@ export function installChild(cx: Context, sa: IkeSa, installation: Installation)
   sa.children.set(child.id, child);
   cx.children.set(child.keyIn, child).set(child.keyOut, child);
   if (installation.send) cx.policies.use(child);
+  else cx.policies.admit(child);
   scheduleChild(cx, child);
   return child;
 }

@@ -1,8 +1,13 @@
 /**
  * The outbound SPD entries of children, and the routes that lead packets to them (RFC 4301 §4.4.1).
  *
- * One entry for each pair of selectors, whoever uses it: in a rekey the new child takes the entry over
- * from the old one without a gap, and what is left when the last child goes is the trap, if there is one.
+ * An entry belongs to its selectors, not to a child: whoever protects these shares it. It stands as long as
+ * anybody needs it, and what a packet meets in it is the first of these that there is:
+ *
+ *   the child that was put to use last ─► another one that is installed ─► a trap, which brings one up ─► a drop
+ *
+ * What nobody needs any more goes at the end of a step of the core, so that an entry or a route that changes
+ * hands within a step is there all the time: in a rekeying, and where a reload begins a connection anew.
  */
 import type { SelectorSide, TrafficSelector } from '../../contract.ts';
 import type { ChildConfig, ConnectionConfig } from '../config/model.ts';
@@ -25,9 +30,10 @@ interface Entry {
   readonly key: PolicyKey;
   readonly selector: TrafficSelector;
   readonly prefixes: readonly string[];
-  /** Children that send through it, the one in use last. */
+  /** Children that are installed for it: the last one carries what is sent, those that were never used stand first. */
   readonly users: ChildSa[];
-  trap: Trap | undefined;
+  /** Of children with the same selectors, in the order in which they came: a packet brings the first one up. */
+  readonly traps: Trap[];
   /** How many lost children there are whose packets must not leave in the clear. */
   blocks: number;
 }
@@ -41,35 +47,42 @@ export interface PolicySurroundings {
 export class PolicyTable {
   private readonly entries = new Map<string, Entry>();
   private readonly byKey = new Map<PolicyKey, Entry>();
+  /** How many there are that need a route. */
   private readonly routes = new Map<string, number>();
-  private readonly traps = new Map<string, Trap>();
+  private readonly traps = new Map<string, { readonly trap: Trap; readonly entries: readonly Entry[] }>();
   /** Routes of children that are configured, up or not, by name. */
   private readonly held = new Map<string, readonly string[]>();
   /** The entries of each lost child. */
   private readonly blocked = new Map<string, Set<Entry>>();
+  /** Somebody has let go of these in this step. */
+  private readonly idleEntries = new Set<Entry>();
+  private readonly idleRoutes = new Set<string>();
   private readonly out: PolicySurroundings;
 
   constructor(surroundings: PolicySurroundings) {
     this.out = surroundings;
   }
 
-  /** Installs the child's policies without an SA: a packet raises `acquire`. */
+  /** Installs the child's policies without an SA: a packet raises `acquire`. What it had trapped before is let go. */
   trap(trap: Trap): void {
-    this.traps.set(trapName(trap), trap);
-    for (const selector of pairs(trap.local, trap.remote)) {
-      const entry = this.entry(selector, trap.child, undefined);
-      entry.trap = trap;
-    }
+    const name = trapName(trap);
+    this.untrapName(name);
+    const entries = pairs(trap.local, trap.remote).map((selector) => this.entry(selector, trap.child, undefined));
+    for (const entry of entries) entry.traps.push(trap);
+    this.traps.set(name, { trap, entries });
   }
 
   /** Removes the child's trap; policies in use stay. */
   untrap(connection: ConnectionConfig, child: ChildConfig): void {
-    const name = trapName({ connection, child });
+    this.untrapName(trapName({ connection, child }));
+  }
+
+  private untrapName(name: string): void {
+    const known = this.traps.get(name);
     this.traps.delete(name);
-    for (const entry of [...this.entries.values()]) {
-      if (entry.trap === undefined || trapName(entry.trap) !== name) continue;
-      entry.trap = undefined;
-      this.dropUnused(entry);
+    for (const entry of known?.entries ?? []) {
+      entry.traps.splice(entry.traps.indexOf(known!.trap), 1);
+      this.idleEntries.add(entry);
     }
   }
 
@@ -115,16 +128,27 @@ export class PolicyTable {
     this.blocked.delete(name);
     for (const entry of entries) {
       entry.blocks--;
-      this.dropUnused(entry);
+      this.idleEntries.add(entry);
     }
   }
 
   /** Lets go of every trap, block and route. */
   clear(): void {
-    for (const { connection, child } of this.trapped()) this.untrap(connection, child);
+    for (const name of [...this.traps.keys()]) this.untrapName(name);
     for (const prefix of [...this.held.values()].flat()) this.removeRoute(prefix);
     this.held.clear();
     for (const name of [...this.blocked.keys()]) this.unblockName(name);
+  }
+
+  /**
+   * The child is installed, and the peer may not know yet: it carries packets of policies that are there only
+   * where no other child does, or none any more.
+   */
+  admit(child: ChildSa): void {
+    for (const entry of this.entriesOf(child)) {
+      entry.users.unshift(child);
+      if (entry.users.length === 1) this.point(entry);
+    }
   }
 
   /** Sends through this child from now on. */
@@ -136,7 +160,7 @@ export class PolicyTable {
       const at = entry.users.indexOf(child);
       if (at >= 0) entry.users.splice(at, 1);
       entry.users.push(child);
-      this.out.push({ type: 'set-policy-sa', key: entry.key, sa: child.keyOut });
+      this.point(entry);
     }
   }
 
@@ -145,36 +169,63 @@ export class PolicyTable {
     return this.entriesOf(child).some(({ users }) => users.at(-1) === child);
   }
 
-  /** Sends through what was there before, traps, drops, or forgets the policy. */
+  /** Sends through what there is beside it, traps, drops, or forgets the policy. */
   release(child: ChildSa): void {
     child.sending = false;
+    const heirs = new Set<ChildSa>();
     for (const entry of this.entriesOf(child)) {
       const at = entry.users.indexOf(child);
       if (at < 0) continue;
       entry.users.splice(at, 1);
-      const next = entry.users.at(-1);
-      if (next !== undefined || entry.trap !== undefined || entry.blocks > 0) {
-        if (at === entry.users.length)
-          this.out.push({ type: 'set-policy-sa', key: entry.key, ...(next && { sa: next.keyOut }) });
-      } else {
-        this.dropUnused(entry);
-      }
+      this.idleEntries.add(entry);
+      if (at < entry.users.length) continue;
+      this.point(entry);
+      const heir = entry.users.at(-1);
+      if (heir?.sending === false) heirs.add(heir);
     }
+    // Nothing is gained by waiting any longer for a sign that the peer knows it.
+    for (const heir of heirs) this.use(heir);
   }
 
+  /** At the end of a step: what nobody needs goes. */
+  sweep(): void {
+    for (const entry of this.idleEntries) {
+      if (entry.users.length > 0 || entry.traps.length > 0 || entry.blocks > 0) continue;
+      this.entries.delete(entry.name);
+      this.byKey.delete(entry.key);
+      this.out.push({ type: 'remove-policy', key: entry.key });
+      for (const prefix of entry.prefixes) this.removeRoute(prefix);
+    }
+    this.idleEntries.clear();
+    // Routes go last: until then packets end in the device, not in the clear.
+    for (const prefix of this.idleRoutes) {
+      if (this.routes.get(prefix) !== 0) continue;
+      this.routes.delete(prefix);
+      if (this.out.installRoutes()) this.out.push({ type: 'remove-route', prefix });
+    }
+    this.idleRoutes.clear();
+  }
+
+  /** The configuration has another mind about routes now. */
+  reroute(): void {
+    const type = this.out.installRoutes() ? 'add-route' : 'remove-route';
+    for (const prefix of this.routes.keys()) this.out.push({ type, prefix });
+  }
+
+  /** What a packet that met the policy is to bring up. */
   trapOf(key: PolicyKey): Trap | undefined {
-    return this.byKey.get(key)?.trap;
+    return this.byKey.get(key)?.traps[0];
   }
 
   trapped(): Trap[] {
-    return [...this.traps.values()];
+    return [...this.traps.values()].map(({ trap }) => trap);
   }
 
   isTrapped(connection: ConnectionConfig, child: ChildConfig): boolean {
     return this.traps.has(trapName({ connection, child }));
   }
 
-  /** @returns the entries that `use` gave to the child, as far as they are there */
+  /** @returns the entries with the child's selectors, as far as they are there */
   private entriesOf({ agreement, config }: ChildSa): Entry[] {
     return pairs(agreement.local, agreement.remote)
       .map((selector) => this.entries.get(entryName(selector, config)))
@@ -191,7 +242,7 @@ export class PolicyTable {
       selector,
       prefixes: prefixesOf(selector.remote.addresses),
       users: child ? [child] : [],
-      trap: undefined,
+      traps: [],
       blocks: 0,
     };
     this.entries.set(name, entry);
@@ -208,29 +259,21 @@ export class PolicyTable {
     return entry;
   }
 
-  private dropUnused(entry: Entry): void {
-    if (entry.users.length > 0 || entry.trap !== undefined || entry.blocks > 0) return;
-    if (this.entries.get(entry.name) === entry) this.entries.delete(entry.name);
-    this.byKey.delete(entry.key);
-    // The route goes last: until then packets end in the device, not in the clear.
-    this.out.push({ type: 'remove-policy', key: entry.key });
-    for (const prefix of entry.prefixes) this.removeRoute(prefix);
+  /** Sends through the last of an entry's children; without one a packet meets the trap, or is dropped. */
+  private point({ key, users }: Entry): void {
+    const child = users.at(-1);
+    this.out.push({ type: 'set-policy-sa', key, ...(child && { sa: child.keyOut }) });
   }
 
   private addRoute(prefix: string): void {
-    const users = this.routes.get(prefix) ?? 0;
-    this.routes.set(prefix, users + 1);
-    if (users === 0 && this.out.installRoutes()) this.out.push({ type: 'add-route', prefix });
+    const users = this.routes.get(prefix);
+    this.routes.set(prefix, (users ?? 0) + 1);
+    if (users === undefined && this.out.installRoutes()) this.out.push({ type: 'add-route', prefix });
   }
 
   private removeRoute(prefix: string): void {
-    const users = (this.routes.get(prefix) ?? 1) - 1;
-    if (users > 0) {
-      this.routes.set(prefix, users);
-      return;
-    }
-    this.routes.delete(prefix);
-    if (this.out.installRoutes()) this.out.push({ type: 'remove-route', prefix });
+    this.routes.set(prefix, this.routes.get(prefix)! - 1);
+    this.idleRoutes.add(prefix);
   }
 }
 

@@ -3,7 +3,7 @@
  * retries, and the users who wait for an answer.
  */
 import { EspalierError } from '../../errors.ts';
-import { type ChildSa, isCurrent } from '../child/child-sa.ts';
+import { type ChildAgreement, type ChildSa, isCurrent, standsFor } from '../child/child-sa.ts';
 import { intersect } from '../child/narrowing.ts';
 import { ownSelectors } from '../child/negotiation.ts';
 import type { Trap } from '../child/policies.ts';
@@ -11,7 +11,7 @@ import type { ChildConfig, ClosingAction, ConnectionConfig } from '../config/mod
 import { followsAddress, isSiteToSite, peerAddress } from './choose.ts';
 import type { Context } from './context.ts';
 import type { Cause } from './failure.ts';
-import { awaitedOf, fail, type Intent, newIntent, settle } from './intent.ts';
+import { awaitedOf, fail, type Intent, mayAskBeside, newIntent, settle } from './intent.ts';
 import { because, destroy } from './lifecycle.ts';
 import { handOver } from './reauthentication.ts';
 import { type IkeSa, newest, type WantedChild } from './sa.ts';
@@ -27,6 +27,8 @@ const ANY_ADDRESS = '0.0.0.0';
 export class ConnectionManager {
   private readonly cx: Context;
   private readonly intents = new Map<string, Intent>();
+  /** Left the configuration: what their SAs still do on their way out changes nothing any more. */
+  private readonly forgotten = new WeakSet<ConnectionConfig>();
   private stopping = false;
 
   constructor(cx: Context) {
@@ -76,11 +78,17 @@ export class ConnectionManager {
     this.cx.timers.cancel(intent?.retry);
     fail(this.cx, intent, undefined, 'ERR_RELOAD', 'the connection was changed or removed');
     this.intents.delete(connection.name);
+    this.forgotten.add(connection);
     for (const child of connection.children) {
       this.cx.policies.untrap(connection, child);
       this.cx.policies.unblock(connection, child);
       this.cx.policies.unhold(connection, child);
     }
+  }
+
+  /** Is it still as the configuration has it? */
+  isConfigured(connection: ConnectionConfig): boolean {
+    return !this.forgotten.has(connection);
   }
 
   /** A user wants that up. @throws EspalierError if there is nothing to do it with */
@@ -111,14 +119,21 @@ export class ConnectionManager {
       fail(this.cx, intent, child.name, 'ERR_CANCELLED', `child "${child.name}" was taken down meanwhile`);
       this.cx.policies.unblock(connection, child);
       this.cx.policies.unhold(connection, child);
-      if (intent.held.delete(child.name)) this.cx.policies.untrap(connection, child);
+      intent.held.delete(child.name);
+      if (!child.startAction.includes('trap')) this.cx.policies.untrap(connection, child);
     }
     if (intent.keep.size === 0) this.cx.timers.cancel(intent.retry);
   }
 
-  /** A packet met a trap. */
+  /**
+   * A packet met a trap. Where the peer has narrowed what is up (RFC 7296 §2.9), it may be for more than that: then
+   * another child is asked for, which stands beside.
+   */
   acquire(connection: ConnectionConfig, child: ChildConfig, packet: WantedChild['packet']): void {
-    if (this.installed(connection, child) === undefined) this.want(connection, [child], packet);
+    const fitting = this.fitting(this.usable(connection), child, packet);
+    if (this.installed(connection, child, fitting) !== undefined) return;
+    const isBeside = this.installed(connection, child) !== undefined;
+    if (!isBeside || mayAskBeside(this.cx, this.intent(connection), child.name)) this.want(connection, [child], packet);
   }
 
   /** Brings up what is not there yet, over the connection's IKE SA or a new one. */
@@ -129,8 +144,9 @@ export class ConnectionManager {
       for (const { name } of children) sa.unwanted.delete(name);
     const usable = this.usable(connection);
     const wanted = children
-      .filter((child) => this.installed(connection, child) === undefined && !this.isPending(connection, child))
-      .map((config) => ({ config, packet: this.fitting(usable, config, packet) }));
+      .map((config) => ({ config, packet: this.fitting(usable, config, packet) }))
+      .filter((each) => this.installed(connection, each.config, each.packet) === undefined)
+      .filter(({ config }) => !this.isPending(connection, config));
     if (usable !== undefined) {
       for (const child of wanted) {
         this.cx.operations.createChild(usable, child);
@@ -139,7 +155,7 @@ export class ConnectionManager {
     }
     const starting = this.cx.table
       .ofConnection(connection.name)
-      .find((sa) => sa.initiator && sa.state === 'CONNECTING');
+      .find((sa) => sa.initiator && sa.state === 'CONNECTING' && sa.deletion === undefined);
     if (starting !== undefined) starting.wanted.push(...wanted);
     else this.initiate(connection, wanted);
   }
@@ -155,13 +171,10 @@ export class ConnectionManager {
   /** A packet that the child's selectors do not take was meant for another one. */
   private fitting(sa: IkeSa | undefined, config: ChildConfig, packet: WantedChild['packet']): WantedChild['packet'] {
     if (packet === undefined || sa === undefined) return packet;
-    const own = ownSelectors(sa, config);
-    const fits =
-      own.local.some((selector) => intersect(selector, packet.local)) &&
-      own.remote.some((selector) => intersect(selector, packet.remote));
-    return fits ? packet : undefined;
+    return takesPacket(ownSelectors(sa, config), packet) ? packet : undefined;
   }
 
+  /** Where its ends are not known, it is not trapped. */
   private trap(connection: ConnectionConfig, child: ChildConfig): void {
     const trap = this.configured(connection, child);
     if (trap !== undefined) this.cx.policies.trap(trap);
@@ -190,21 +203,28 @@ export class ConnectionManager {
     return this.cx.table.ofConnection(connection.name).findLast((sa) => isUsable(sa.state));
   }
 
-  private installed(connection: ConnectionConfig, child: ChildConfig): ChildSa | undefined {
+  /** @returns a child that is up, and takes the packet, if it is for one */
+  private installed(
+    connection: ConnectionConfig,
+    child: ChildConfig,
+    packet?: WantedChild['packet'],
+  ): ChildSa | undefined {
     return this.cx.table
       .ofConnection(connection.name)
       .filter(({ state }) => state !== 'DELETING')
       .flatMap((sa) => [...sa.children.values()])
-      .find((candidate) => candidate.config.name === child.name && isCurrent(candidate));
+      .filter((candidate) => candidate.config.name === child.name && isCurrent(candidate))
+      .find(({ agreement }) => packet === undefined || takesPacket(agreement, packet));
   }
 
   private isPending(connection: ConnectionConfig, child: ChildConfig): boolean {
     return this.cx.table
       .ofConnection(connection.name)
       .some(
-        ({ state, wanted, creating }) =>
+        ({ state, deletion, wanted, creating }) =>
           state !== 'DELETING' &&
           state !== 'DESTROYING' &&
+          deletion === undefined &&
           (wanted.some(({ config }) => config.name === child.name) || creating.has(child.name)),
       );
   }
@@ -218,6 +238,7 @@ export class ConnectionManager {
   }
 
   ikeUp(sa: IkeSa): void {
+    if (!this.isConfigured(sa.connection)) return;
     const intent = this.intent(sa.connection);
     intent.tries = 0;
     if (sa.initiator) {
@@ -231,7 +252,7 @@ export class ConnectionManager {
 
   ikeDown(sa: IkeSa, wasEstablished: boolean, cause: Cause, why: EspalierError): void {
     const intent = this.intents.get(sa.connection.name);
-    if (intent === undefined || this.stopping) return;
+    if (intent === undefined || this.stopping || !this.isConfigured(sa.connection)) return;
     if (wasEstablished || !sa.initiator || cause === 'command' || cause === 'reload') {
       this.noteOrphans(sa.connection, intent, why);
       return;
@@ -279,16 +300,22 @@ export class ConnectionManager {
   }
 
   childUp(sa: IkeSa, child: ChildSa): void {
+    if (!this.isConfigured(sa.connection)) return;
+    const { config } = child;
     const intent = this.intent(sa.connection);
-    intent.released.delete(child.config.name);
-    this.hold(sa.connection, child.config);
-    this.cx.policies.unblock(sa.connection, child.config);
-    for (const waiting of intent.waiting) waiting.children.delete(child.config.name);
+    intent.released.delete(config.name);
+    const isMore = ![...sa.children.values()].some((other) => other !== child && standsFor(other, child));
+    if (isMore) intent.beside.delete(config.name);
+    this.hold(sa.connection, config);
+    this.cx.policies.unblock(sa.connection, config);
+    if (intent.held.delete(config.name)) this.cx.policies.untrap(sa.connection, config);
+    for (const waiting of intent.waiting) waiting.children.delete(config.name);
     settle(this.cx, intent);
     this.finishReauthentication(sa);
   }
 
   childFailed(sa: IkeSa, child: string, why: EspalierError): void {
+    if (!this.isConfigured(sa.connection)) return;
     const intent = this.intent(sa.connection);
     fail(this.cx, intent, child, why.code, why.message);
     if (intent.keep.has(child)) this.retryLater(sa.connection);
@@ -304,22 +331,26 @@ export class ConnectionManager {
   }
 
   /**
-   * A child is about to go that nothing replaces: close_action or dpd_action say what follows. What is
-   * to come back is trapped before its policies go, so that no packet leaves in the clear; what was lost
-   * is blocked until it is up again, or the user takes it down.
+   * A child is about to go that nothing replaces: close_action or dpd_action say what follows, unless the user
+   * took it down, however it went then. What is to come back is trapped before its policies go, so that no packet
+   * leaves in the clear; what was lost and has no trap is blocked until it is up again, or the user takes it down.
    */
   childLeaving(sa: IkeSa, child: ChildSa, cause: Cause): void {
     if (this.stopping || cause === 'command' || cause === 'reload' || cause === 'stop') return;
+    if (!this.isConfigured(sa.connection)) return;
     const { config } = child;
     const action: ClosingAction = cause === 'dead' ? config.dpdAction : config.closeAction;
     const intent = this.intent(sa.connection);
+    if (intent.released.has(config.name)) return;
     if (action === 'start' || action === 'restart') intent.keep.add(config.name);
     const isKept = intent.keep.has(config.name);
     if (isKept && action !== 'trap' && !this.cx.policies.isTrapped(sa.connection, config)) intent.held.add(config.name);
     if (isKept || action === 'trap') this.trap(sa.connection, config);
     if (isKept) this.retrySoon(sa.connection);
     const isLost = cause === 'dead' || cause === 'expired' || cause === 'failed';
-    if (!isLost || isKept || intent.released.has(config.name) || !isSiteToSite(sa.connection, config)) return;
+    // A block stands for what the peer had narrowed it to: that would keep packets from a trap, which is for all.
+    const isTrapped = this.cx.policies.isTrapped(sa.connection, config);
+    if (!isLost || isTrapped || !isSiteToSite(sa.connection, config)) return;
     this.cx.policies.block(sa.connection, child);
     const hint = `what it protected is dropped until it is up again, or "espalier down ${config.name}"`;
     this.cx.log('warn', `child "${config.name}" is lost: ${hint}`, sa.connection.name);
@@ -362,3 +393,10 @@ export class ConnectionManager {
     return fresh;
   }
 }
+
+const takesPacket = (
+  { local, remote }: Pick<ChildAgreement, 'local' | 'remote'>,
+  packet: NonNullable<WantedChild['packet']>,
+): boolean =>
+  local.some((selector) => intersect(selector, packet.local)) &&
+  remote.some((selector) => intersect(selector, packet.remote));

@@ -82,6 +82,7 @@ export class IkeCore {
     this.step(input);
     this.commands.settle();
     this.finishStop();
+    cx.policies.sweep();
     const at = cx.timers.next();
     if (at !== this.timerAt || input.type === 'timer') {
       this.timerAt = at;
@@ -212,19 +213,22 @@ export class IkeCore {
 
   /** Connections that are written the same keep their SAs; what else there was is deleted and begun anew. */
   private reload(config: Config): void {
-    const before = this.cx.config.connections;
-    const fingerprint = (connection: ConnectionConfig) => JSON.stringify(connection, bytesAsHex);
-    const kept = new Set(before.map(fingerprint));
-    const staying = new Set(config.connections.map(fingerprint));
-    this.cx.config = config;
-    for (const connection of before) {
-      if (staying.has(fingerprint(connection))) continue;
+    const before = new Map(this.cx.config.connections.map((connection) => [fingerprint(connection), connection]));
+    // What is written the same stays the same object: so it can be told whether an SA's connection is still there.
+    const connections = config.connections.map((connection) => before.get(fingerprint(connection)) ?? connection);
+    const staying = new Set(connections);
+    const fresh = connections.filter((connection) => !before.has(fingerprint(connection)));
+    const { installRoutes } = this.cx.config.gateway;
+    this.cx.config = { ...config, connections };
+    if (config.gateway.installRoutes !== installRoutes) this.cx.policies.reroute();
+    for (const connection of before.values()) {
+      if (staying.has(connection)) continue;
       this.cx.connections.forget(connection);
       for (const sa of this.sasOf(connection)) {
         this.cx.operations.deleteIke(sa, 'reload', 'its connection was changed or removed');
       }
     }
-    this.cx.connections.start(config.connections.filter((connection) => !kept.has(fingerprint(connection))));
+    this.cx.connections.start(fresh);
   }
 
   private stop(request: number): void {
@@ -253,6 +257,8 @@ function cancelChild(sa: IkeSa, { name }: ChildConfig): void {
 /** Those of an IKE SA that are up and made by that entry of the configuration. */
 const childrenOf = (sa: IkeSa, { name }: ChildConfig, takes: (state: ChildSaState) => boolean): ChildSa[] =>
   [...sa.children.values()].filter(({ config, state }) => config.name === name && takes(state));
+
+const fingerprint = (connection: ConnectionConfig): string => JSON.stringify(connection, bytesAsHex);
 
 const bytesAsHex = (_key: string, value: unknown): unknown =>
   value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value;

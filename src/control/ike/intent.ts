@@ -18,6 +18,8 @@ export interface Intent {
   readonly held: Set<string>;
   /** Children that the user took down, until they are up again. */
   readonly released: Set<string>;
+  /** Of children that are up, but not for every packet of theirs: when another may be asked for, and how long then not. */
+  readonly beside: Map<string, { readonly at: number; readonly pause: number }>;
   readonly waiting: Waiting[];
 }
 
@@ -27,8 +29,21 @@ export const newIntent = (): Intent => ({
   keep: new Set(),
   held: new Set(),
   released: new Set(),
+  beside: new Map(),
   waiting: [],
 });
+
+/** Another child beside those that are up is asked for so often in vain. */
+const FIRST_BESIDE = 30_000;
+const LONGEST_BESIDE = 3_600_000;
+
+/** The peer may have nothing else to give: it is asked less and less often. */
+export function mayAskBeside({ now }: Context, { beside }: Intent, child: string): boolean {
+  const { at, pause } = beside.get(child) ?? { at: 0, pause: FIRST_BESIDE };
+  if (now < at) return false;
+  beside.set(child, { at: now + pause, pause: Math.min(2 * pause, LONGEST_BESIDE) });
+  return true;
+}
 
 /** Names of children that are to be up, or that somebody waits for. */
 export const awaitedOf = ({ keep, waiting }: Intent): Set<string> =>

@@ -70,6 +70,11 @@ export function operations(cx: Context): Operations {
     },
 
     deleteIke(sa, cause, reason) {
+      if (sa.state === 'DELETING' && sa.deletion?.cause === 'expired') {
+        // Not only too old: there is to be no heir either.
+        sa.deletion = { cause, reason };
+        return;
+      }
       if (sa.state === 'DELETING' || sa.state === 'DESTROYING') return;
       if (sa.establishedAt === 0 && awaitsAuthentication(sa)) {
         // The peer may believe by now that it is established: it is told as soon as that is certain.

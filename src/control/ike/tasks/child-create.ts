@@ -21,7 +21,7 @@ import { CREATE_AGAIN } from '../succession.ts';
 import type { Answer, Received } from '../task.ts';
 import { reportChildFailure } from './child-advice.ts';
 import { ChildExchange, respondWithChild } from './child-exchange.ts';
-import { deleteWhenConfirmed } from './redundant.ts';
+import { deleteRedundant, deleteWhenConfirmed } from './redundant.ts';
 
 /** TEMPORARY_FAILURE: the peer is rekeying or so, but not for ever (RFC 7296 §2.25). */
 const MAX_RETRIES = 10;
@@ -61,6 +61,9 @@ class ChildCreate extends ChildExchange {
 
   protected succeeded(cx: Context, sa: IkeSa, child: ChildSa): void {
     install(cx, sa, child);
+    // Asked for a packet that none took, the peer has narrowed it to what is up already (RFC 7296 §2.9).
+    const before = this.wanted.packet && [...sa.children.values()].find((other) => isSameOfOurs(other, child));
+    if (before !== undefined) dropRepetition(cx, child, before);
   }
 
   protected refused(cx: Context, sa: IkeSa, failure: Failure, notify?: number): void {
@@ -107,6 +110,18 @@ function twinOf(sa: IkeSa, child: ChildSa): ChildSa | undefined {
   return [...sa.children.values()].find(
     (other) => other !== child && other.origin.madeByUs !== child.madeByUs && standsFor(other, child),
   );
+}
+
+const isSameOfOurs = (other: ChildSa, child: ChildSa): boolean =>
+  other !== child && other.origin.madeByUs && standsFor(other, child);
+
+/** It can receive until the peer has let go of it: no packet is lost. */
+function dropRepetition(cx: Context, child: ChildSa, before: ChildSa): void {
+  child.isRedundant = true;
+  retire(cx, child, before);
+  announceHeir(cx, child, before);
+  cx.policies.use(before);
+  deleteRedundant(cx, child, 'the peer gives no more than is up');
 }
 
 /**

@@ -45,7 +45,7 @@ export function respondAuth(cx: Context, sa: IkeSa, { message, payloads }: Recei
   const auth = find(payloads, 'AUTH');
   if (auth === undefined) throw refuse(`"${identityText(idI)}" wants EAP, which is not implemented`);
   try {
-    chooseConnection(sa, idI, find(payloads, 'IDr'));
+    chooseConnection(cx, sa, idI, find(payloads, 'IDr'));
     const mixed = verifyPeer(cx, sa, idI, auth, payloads);
     const answer = prove(cx, sa, payloads, mixed);
     cx.parts.throttle.succeeded(sa.remote.address);
@@ -56,8 +56,10 @@ export function respondAuth(cx: Context, sa: IkeSa, { message, payloads }: Recei
   }
 }
 
-function chooseConnection(sa: IkeSa, idI: IdPayload, idR: IdPayload | undefined): void {
-  const [first] = byIdentity(sa.candidates, idI, idR);
+function chooseConnection(cx: Context, sa: IkeSa, idI: IdPayload, idR: IdPayload | undefined): void {
+  // The configuration may have been read again since they were found by address.
+  const configured = sa.candidates.filter((candidate) => cx.connections.isConfigured(candidate));
+  const [first] = byIdentity(configured, idI, idR);
   if (first === undefined) {
     const wanted = idR === undefined ? '' : ` and wants "${identityText(idR)}"`;
     const names = sa.candidates.map(({ name }) => `"${name}"`).join(', ');
