@@ -1,5 +1,6 @@
 /** When everything had time to come right: do the two sides of each connection have the same SAs? */
 import type { ChildSaStatus, IkeSaStatus } from '../../src/control/manage/status.ts';
+import { priorityOf } from './configuration.ts';
 import type { InstalledSa } from './data-plane.ts';
 import type { Gateway } from './gateway.ts';
 import { connectionName, GIVES_UP_AFTER, type Link } from './schedule.ts';
@@ -9,6 +10,7 @@ import type { World } from './world.ts';
 export const RESTLESS = 'exchanges come to an end';
 export const FORGOTTEN = 'redundant SAs are forgotten, others are not';
 const LEAVES_WITHIN = 2 * GIVES_UP_AFTER + 5_000;
+const CARRIED = 'what is up carries its packets';
 const RULE = 'both sides have the same SAs or none';
 
 const describeSa = ({ connection, spiI, spiR, state, children }: IkeSaStatus): string =>
@@ -68,6 +70,7 @@ export class Agreement {
         this.compare(link);
         for (const gateway of [link.left, link.right]) this.checkLineage(this.world.gateways[gateway]!, link);
         for (const gateway of [link.left, link.right]) this.checkWanted(gateway, link);
+        for (const gateway of [link.left, link.right]) this.checkCarried(this.world.gateways[gateway]!, link);
       }
     } catch (error) {
       if (!(error instanceof Violation)) throw error;
@@ -174,6 +177,27 @@ export class Agreement {
       if (announced === there) continue;
       const told = `${gateway.name} announced ${kind} ${announced || 'none'} of ${connection}, and has ${there || 'none'}`;
       throw new Violation(FORGOTTEN, `${told}: ${this.describe()}`);
+    }
+  }
+
+  /** The policy that packets of a child meet first leads to a child that both sides have. */
+  private checkCarried(gateway: Gateway, link: Link): void {
+    const { sas, policies } = gateway.dataPlane;
+    for (const { name } of this.statusOf(gateway).flatMap((sa) => sa.children)) {
+      if (!name.startsWith(`${connectionName(link)}-`)) continue;
+      const policy = gateway.dataPlane.policyOf(name);
+      const sa = policy?.sa === undefined ? undefined : sas.get(policy.sa);
+      if (sa?.name !== name)
+        throw new Violation(CARRIED, `${gateway.name} has ${name}, and sends through ${sa?.name ?? 'none'}`);
+    }
+    const priority = priorityOf(gateway.variant);
+    for (const { parameters } of policies.values()) {
+      // Wide selectors add less than a hundred.
+      if (parameters.priority < priority || parameters.priority >= priority + 100)
+        throw new Violation(
+          'a reload leaves no policy behind',
+          `${gateway.name} has an old one for ${parameters.name}`,
+        );
     }
   }
 

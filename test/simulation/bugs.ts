@@ -3,6 +3,7 @@
  * simulator has to catch every one of them; if it did not, its silence would prove nothing.
  */
 import { PolicyTable } from '../../src/control/child/policies.ts';
+import { ConnectionManager } from '../../src/control/ike/connections.ts';
 import { IkeCore } from '../../src/control/ike/core.ts';
 import type { Effect } from '../../src/control/ike/effects.ts';
 import { ExchangeWindow } from '../../src/control/ike/exchange-window.ts';
@@ -140,17 +141,14 @@ export const BUGS: readonly PlantedBug[] = [
       },
   ),
   bug(
-    'goes on sending through the old child after it was rekeyed',
+    'takes the policy that the new child uses away with the old one',
     'traffic never leaves in the clear',
     PolicyTable.prototype,
-    'use',
+    'release',
     (original) =>
       function (child) {
-        const isInUse = [...this.entries.values()].some(
-          ({ users }: Any) => users.length > 0 && users[0].config.name === child.config.name,
-        );
-        if (isInUse) child.sending = true;
-        else original.call(this, child);
+        for (const { users } of this.entriesOf(child)) if (users.includes(child)) users.splice(0, Infinity, child);
+        original.call(this, child);
       },
   ),
   bug(
@@ -160,9 +158,27 @@ export const BUGS: readonly PlantedBug[] = [
     'release',
     (original) =>
       function (child) {
-        for (const entry of this.entries.values()) if (entry.users.includes(child)) entry.trap = undefined;
+        for (const { users, traps } of this.entries.values()) if (users.includes(child)) traps.length = 0;
         original.call(this, child);
       },
+  ),
+  bug(
+    'traps what it would protect by another child that is there',
+    'a packet does not wait while an SA for it is there',
+    PolicyTable.prototype,
+    'point',
+    () =>
+      function ({ key, users }) {
+        const child = users.findLast(({ sending }: Any) => sending);
+        this.out.push({ type: 'set-policy-sa', key, ...(child && { sa: child.keyOut }) });
+      },
+  ),
+  bug(
+    'sets a trap as the configuration had it before',
+    'a reload leaves no policy behind',
+    ConnectionManager.prototype,
+    'isConfigured',
+    () => () => true,
   ),
   bug(
     'does not try again after TEMPORARY_FAILURE',

@@ -3,7 +3,7 @@ import { configFromObject } from '../../src/control/config/load.ts';
 import type { Config, ConnectionConfig } from '../../src/control/config/model.ts';
 import type { ConfigInput } from '../../src/control/config/schema.ts';
 import { awayAddress, homeAddress, isMobile, publicAddress } from './addresses.ts';
-import { childName, connectionName, type Link, RETRANSMISSION, type Schedule, type Side } from './schedule.ts';
+import { childName, connectionName, type Link, RETRANSMISSION, type Schedule, type Side, sideOf } from './schedule.ts';
 
 /** Retransmission and so on, quicker than by default, so that a schedule sees the end of it. */
 const CONTROL = {
@@ -42,9 +42,13 @@ function connection(schedule: Schedule, link: Link, gateway: number): Connection
 /** An SA lives a tenth longer than until it is to be rekeyed, as by default; when, is spread over a quarter of that. */
 const lifetimeOf = (rekeyTime: number) => ({ rekeyTime, randTime: Math.floor(rekeyTime / 4) });
 
+/** Other policies for the same selectors, in front of the old ones and behind them in turn. */
+const PRIORITIES = [1000, 900, 1100] as const;
+export const priorityOf = (variant: number): number => PRIORITIES[(variant >> 1) % PRIORITIES.length]!;
+
 /**
  * What is as plain in the model as it is in the configuration.
- * @param variant changes something that needs no agreement with the peer, as a reload does
+ * @param variant changes what needs no agreement with the peer, as a reload does: every other time the policies, too
  */
 function settle(resolved: ConnectionConfig, link: Link, side: Side, variant: number): ConnectionConfig {
   const { startAction, closeAction, dpdAction, dpdDelay, keyingtries, unique, encap } = side;
@@ -58,7 +62,8 @@ function settle(resolved: ConnectionConfig, link: Link, side: Side, variant: num
     closeAction,
     dpdAction,
   };
-  const children = resolved.children.map((child) => ({ ...child, ...own, replayWindow }));
+  const priority = priorityOf(variant);
+  const children = resolved.children.map((child) => ({ ...child, ...own, replayWindow, priority }));
   const times = { ...lifetimeOf(ikeRekey), overTime: Math.round((ikeRekey || reauthTime) * 0.1), reauthTime };
   return { ...resolved, ...times, children, mobike, childless, encap, dpdDelay, keyingtries, unique };
 }
@@ -89,7 +94,7 @@ export function configOf(schedule: Schedule, gateway: number, variant: number): 
   const links = schedule.links.filter(({ left, right }) => left === gateway || right === gateway);
   const configs = links.map((link) => resolve(schedule, link, gateway));
   const connections = links.map((link, index) =>
-    settle(configs[index]!.connections[0]!, link, link.sides[link.left === gateway ? 0 : 1], variant),
+    settle(configs[index]!.connections[0]!, link, sideOf(link, gateway, variant), variant),
   );
   return { ...configs[0]!, connections };
 }

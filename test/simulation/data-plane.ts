@@ -86,10 +86,14 @@ export class DataPlane {
     return undefined;
   }
 
-  /** @returns the policy that a packet of that child meets */
+  /** @returns the policy that a packet of that child meets: all of its policies are for the same packets */
   policyOf(child: string): InstalledPolicy | undefined {
-    for (const policy of this.policies.values()) if (policy.parameters.name === child) return policy;
-    return undefined;
+    let first: InstalledPolicy | undefined;
+    for (const policy of this.policies.values()) {
+      if (policy.parameters.name !== child) continue;
+      if (first === undefined || policy.parameters.priority < first.parameters.priority) first = policy;
+    }
+    return first;
   }
 
   /** @returns the packet as it leaves; undefined if the policy's SA is not there */

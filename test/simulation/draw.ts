@@ -70,7 +70,7 @@ const WEIGHTS: readonly (readonly [Kind, number])[] = [
   ['crash', 5],
   ['replay', 8],
   ['clock', 3],
-  ['reload', 3],
+  ['reload', 6],
   ['rebind', 3],
   ['move', 5],
   ['install-failed', 1],
@@ -118,10 +118,21 @@ class EventDrawer {
       case 'clock':
         return [{ at, kind, gateway, step: random.between(-500, 15_000) }];
       case 'reload':
-        return [{ at, kind, gateway, changed: random.chance(0.6) }];
+        return this.reload(at, link, gateway, name);
       case 'replay':
         return [{ at, kind, which: random.next(), flip: random.chance(0.5) ? random.next() : undefined }];
     }
+  }
+
+  /** Often in the middle of something, or once more before what the first one began is over. */
+  private reload(at: number, link: Link, gateway: number, name: string): ScheduledEvent[] {
+    const { random, latency } = this;
+    const again = (): ScheduledEvent => ({ at, kind: 'reload', gateway, changed: random.chance(0.6) });
+    const before = at - random.below(3 * latency + 5);
+    const kind = random.pick(['rekey', 'rekey', 'terminate', 'reload', 'none', 'none'] as const);
+    if (kind === 'none') return [again()];
+    if (kind === 'reload') return [{ ...again(), at: before }, again()];
+    return [{ at: before, kind, gateway: random.pick([link.left, link.right]), name }, again()];
   }
 
   private cut(at: number): ScheduledEvent {

@@ -42,7 +42,8 @@ export class Gateway {
   readonly completed = new Map<number, number>();
   events: IkeEvent[] = [];
   private lastRequest = 0;
-  private variant = 0;
+  /** How often its configuration was changed. */
+  variant = 0;
   private readonly schedule: Schedule;
   private readonly world: Surroundings;
   private readonly rate: number;

@@ -2,10 +2,8 @@
 import type { Input } from '../../src/control/ike/effects.ts';
 import type { EffectOf } from './data-plane.ts';
 import type { Gateway } from './gateway.ts';
-import { childName, connectionName, type Schedule, type Side } from './schedule.ts';
+import { COMES_BACK, childName, connectionName, type Schedule, type Side, sideOf } from './schedule.ts';
 import { Violation } from './violation.ts';
-
-const COMES_BACK: readonly string[] = ['trap', 'start', 'restart'];
 
 interface Rule {
   /** `start_action: trap`: from the start, whatever the user does. */
@@ -25,9 +23,8 @@ export class Guard {
   private readonly names = new Map<number, string>();
   private readonly schedule: Schedule;
   private readonly gateway: Gateway;
-  /** The next step, or this one, replaces a connection. */
-  private replacing = false;
-  private exempt = false;
+  /** Of the configuration that the rules are from. */
+  private variant = 0;
 
   constructor(schedule: Schedule, gateway: Gateway) {
     this.schedule = schedule;
@@ -35,26 +32,21 @@ export class Guard {
   }
 
   stepping(input: Input): void {
-    this.exempt = this.replacing;
-    this.replacing = false;
-    if (input.type === 'start') this.begin();
+    // What there was may go after a reload, and everything begins anew, without a moment between.
+    if (input.type === 'start' || (input.type === 'reload' && this.gateway.variant !== this.variant)) this.begin();
     if (input.type === 'stop') this.rules.clear();
   }
 
   private begin(): void {
     this.rules.clear();
+    this.variant = this.gateway.variant;
     for (const link of this.schedule.links) {
-      const { left, right, children, sides } = link;
-      if (left !== this.gateway.index && right !== this.gateway.index) continue;
-      const side = sides[left === this.gateway.index ? 0 : 1];
+      const { left, right, children } = link;
+      const { index: own, variant } = this.gateway;
+      if (left !== own && right !== own) continue;
+      const side = sideOf(link, own, variant);
       for (let index = 0; index < children; index++) this.rules.set(childName(link, index), ruleOf(side));
     }
-  }
-
-  /** The configuration changed: what there was may go, and everything begins anew. */
-  reloaded(): void {
-    this.begin();
-    this.replacing = true;
   }
 
   /** @param name of a child or of its connection */
@@ -91,7 +83,7 @@ export class Guard {
   /** A packet of that child would leave as it is. */
   leaks(child: string): void {
     const rule = this.rules.get(child);
-    if (rule === undefined || this.exempt) return;
+    if (rule === undefined) return;
     if (rule.trapped || (rule.covered && (rule.started || rule.comesBack)))
       throw new Violation('traffic never leaves in the clear', `${this.gateway.name} has no policy for ${child}`);
   }

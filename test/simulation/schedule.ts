@@ -96,5 +96,25 @@ export interface Schedule {
 export const RETRANSMISSION = { timeout: 1, base: 1.5, tries: 4 } as const;
 export const GIVES_UP_AFTER = [0, 1, 2, 3, 4].reduce((sum, n) => sum + 1000 * RETRANSMISSION.base ** n, 0);
 
+const STARTING: readonly StartAction[] = ['trap', 'start', 'trap|start', 'none'];
+const CLOSING: readonly ClosingAction[] = ['trap', 'start', 'clear', 'restart'];
+
+/** @param variant how often its configuration was changed: what it does by itself is another thing then */
+export function sideOf({ left, sides }: Link, gateway: number, variant: number): Side {
+  const side = sides[left === gateway ? 0 : 1];
+  const { startAction, closeAction, dpdAction } = side;
+  return {
+    ...side,
+    startAction: startAction === 'none' ? startAction : turned(STARTING, startAction, variant),
+    closeAction: COMES_BACK.includes(closeAction) ? turned(CLOSING, closeAction, variant) : closeAction,
+    dpdAction: COMES_BACK.includes(dpdAction) ? turned(CLOSING, dpdAction, variant) : dpdAction,
+  };
+}
+
+const turned = <T>(list: readonly T[], value: T, by: number): T => list[(list.indexOf(value) + by) % list.length]!;
+
+/** After these something is to follow. */
+export const COMES_BACK: readonly ClosingAction[] = ['trap', 'start', 'restart'];
+
 export const connectionName = (link: Link): string => `c${link.left}${link.right}`;
 export const childName = (link: Link, index: number): string => `${connectionName(link)}-${'ab'[index]}`;

@@ -75,6 +75,12 @@ export class Witness {
       if (sa !== undefined && sas.get(sa)?.direction !== 'out')
         throw new Violation('a policy points to an SA that is there', `${gateway.name}: ${parameters.name}`);
     }
+    for (const { direction, name } of sas.values()) {
+      if (direction === 'in') continue;
+      const carries = [...policies.values()].some(({ sa, parameters }) => sa !== undefined && parameters.name === name);
+      if (!carries)
+        throw new Violation('a packet does not wait while an SA for it is there', `${gateway.name}: ${name}`);
+    }
   }
 
   private installed(gateway: Gateway, { key, parameters }: EffectOf<'install-sa'>): void {
@@ -109,10 +115,6 @@ export class Witness {
   commanded(gateway: Gateway, kind: 'initiate' | 'terminate' | 'rekey', name: string): void {
     if (kind === 'terminate') this.guards[gateway.index]!.terminated(name);
     if (kind === 'initiate') this.guards[gateway.index]!.initiated(name);
-  }
-
-  reloaded(gateway: Gateway): void {
-    this.guards[gateway.index]!.reloaded();
   }
 
   crashed(gateway: Gateway): void {

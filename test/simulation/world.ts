@@ -189,7 +189,6 @@ export class World implements Surroundings {
         gateway.stepClock(event.step);
         return;
       case 'reload':
-        if (event.changed) this.witness.reloaded(gateway);
         gateway.reload(event.changed);
         return;
     }
