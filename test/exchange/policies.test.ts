@@ -3,7 +3,10 @@ import { describe, expect, test } from 'vitest';
 import type { TrafficSelector } from '../../src/contract.ts';
 import { configFromObject } from '../../src/control/config/load.ts';
 import type { Effect } from '../../src/control/ike/effects.ts';
+import { EXCHANGE, NOTIFY } from '../../src/control/wire/iana.ts';
+import { notification } from '../../src/control/wire/payloads/notify.ts';
 import { established } from './established.ts';
+import { Forger } from './forge.ts';
 import { LEFT, Network, type Node, pair, RIGHT, type Sides } from './network.ts';
 
 const packet = (to: string): TrafficSelector => ({
@@ -176,6 +179,17 @@ describe('a trap that the peer narrows (RFC 7296 §2.9)', () => {
     expect([left.sas.size, left.policies.size]).toEqual([2, 2]);
   });
 
+  test('asks at once for what the peer has, though it was asked in vain for something else', () => {
+    const { network, left } = trapped({ rightChildren: { more: narrow('10.2.2.0/24') } });
+    send(network, left, '10.2.1.9');
+    for (let second = 0; second < 60; second++) {
+      send(network, left, '10.2.9.9');
+      network.pass(1_000);
+    }
+    send(network, left, '10.2.2.9');
+    expect(children(network, left)).toEqual(['10.2.1.0/24', '10.2.2.0/24']);
+  });
+
   test('brings it up again after it was lost, with what it was narrowed to', () => {
     const { network, left } = trapped({ left: { dpd_delay: 5 } });
     send(network, left, '10.2.1.9');
@@ -238,5 +252,73 @@ describe('two peers with the same selectors', () => {
     expect([...left.policies.values()]).toMatchObject([{ sa: undefined }]);
     send(network, left, '10.2.0.1');
     expect(carrier()).toBe(RIGHT);
+  });
+});
+
+describe('what was lost is dropped until it is up again', () => {
+  test('where the peer has started afresh and brings up only some of it', () => {
+    const extra = { when_down: 'pass' as const, esp_proposals: ['aes128gcm16'] };
+    const { network, left, right } = started({
+      rightChild: { when_down: 'pass' },
+      leftChildren: { more: { ...extra, local_ts: ['10.8.0.0/16'], remote_ts: ['10.9.0.0/16'] } },
+      rightChildren: { more: { ...extra, local_ts: ['10.9.0.0/16'], remote_ts: ['10.8.0.0/16'] } },
+    });
+    network.command(left, 'initiate', 'right');
+    network.settle();
+    expect(right.sas.size).toBe(4);
+    const again = network.restart(left);
+    network.command(again, 'initiate', 'net');
+    network.pass(10_000);
+    const met = () => [...right.policies.values()].map(({ parameters, sa }) => [parameters.name, sa !== undefined]);
+    expect(met().sort()).toEqual([
+      ['more', false],
+      ['net', true],
+    ]);
+    network.command(again, 'initiate', 'more');
+    network.pass(10_000);
+    expect(met().sort()).toEqual([
+      ['more', true],
+      ['net', true],
+    ]);
+    network.command(again, 'terminate', 'right');
+    network.pass(10_000);
+    expect(met()).toEqual([]);
+  });
+});
+
+describe('a child that the peer does not know any more (RFC 7296 §2.25)', () => {
+  test('is made anew, and its policy is there all the time', () => {
+    const { network, left, right } = established({ leftChild: { when_down: 'pass' } });
+    const forger = new Forger(left, 'r');
+    network.tamper = (datagram, from) => (from === right ? undefined : datagram);
+    network.command(left, 'rekey', 'net');
+    network.settle();
+    network.tamper = (datagram) => datagram;
+    const what = { exchange: EXCHANGE.CREATE_CHILD_SA, messageId: 2, response: true };
+    network.deliver(forger.message(what, [notification(NOTIFY.CHILD_SA_NOT_FOUND)]));
+    expect([...left.policies.values()]).toMatchObject([{ sa: undefined }]);
+    network.pass(1_000);
+    expect(left.log).toContainEqual(expect.stringContaining('unknown to the peer'));
+    const [policy] = [...left.policies.values()];
+    expect([left.sas.get(policy!.sa!)?.direction, left.policies.size]).toEqual(['out', 1]);
+    network.command(left, 'terminate', 'net');
+    network.pass(10_000);
+    expect(left.policies.size).toBe(0);
+  });
+});
+
+describe('a trap for packets from this host’s own address', () => {
+  test('goes where that goes', () => {
+    let address = LEFT;
+    const { network, left } = started({
+      left: { local_addrs: [] },
+      leftChild: { start_action: 'trap', local_ts: undefined },
+      leftOptions: { sourceAddress: () => address },
+    });
+    const localTs = () => [...left.policies.values()].map(({ parameters }) => parameters.selector.local.addresses.from);
+    expect(localTs()).toEqual([LEFT]);
+    address = '192.0.2.77';
+    network.feed(left, { type: 'addresses', addresses: [address] });
+    expect(localTs()).toEqual([address]);
   });
 });

@@ -128,3 +128,11 @@ export function pairs(local: readonly Selector[], remote: readonly Selector[]): 
   }
   return out;
 }
+
+type Sides = Readonly<Record<'local' | 'remote', readonly Selector[]>>;
+type Packet = Readonly<Record<'local' | 'remote', Selector>>;
+
+/** @returns whether a packet is among the traffic */
+export const takesPacket = ({ local, remote }: Sides, packet: Packet): boolean =>
+  local.some((selector) => intersect(selector, packet.local) !== undefined) &&
+  remote.some((selector) => intersect(selector, packet.remote) !== undefined);

@@ -3,8 +3,8 @@
  * retries, and the users who wait for an answer.
  */
 import { EspalierError } from '../../errors.ts';
-import { type ChildAgreement, type ChildSa, isCurrent, standsFor } from '../child/child-sa.ts';
-import { intersect } from '../child/narrowing.ts';
+import { type ChildSa, isCurrent, standsFor } from '../child/child-sa.ts';
+import { takesPacket } from '../child/narrowing.ts';
 import { ownSelectors } from '../child/negotiation.ts';
 import type { Trap } from '../child/policies.ts';
 import type { ChildConfig, ClosingAction, ConnectionConfig } from '../config/model.ts';
@@ -61,9 +61,13 @@ export class ConnectionManager {
   /** What could not be begun for want of an address, or was begun from one that is gone, is begun now. */
   addressesChanged(addresses: readonly string[]): void {
     for (const connection of this.cx.config.connections) {
-      for (const child of connection.children)
-        if (child.startAction.includes('trap') && !this.cx.policies.isTrapped(connection, child))
+      for (const child of connection.children) {
+        const isTrapped = this.cx.policies.isTrapped(connection, child);
+        // A trap for packets from this host's own address goes where that goes.
+        if (!isTrapped && child.startAction.includes('trap')) this.trap(connection, child);
+        else if (isTrapped && followsAddress(child.localTs) && this.configured(connection, child) !== undefined)
           this.trap(connection, child);
+      }
       for (const sa of this.cx.table.ofConnection(connection.name)) {
         if (!sa.initiator || sa.state !== 'CONNECTING' || addresses.includes(sa.local.address)) continue;
         destroy(this.cx, sa, 'moved', because('ERR_MOVED', `this host has no longer the address ${sa.local.address}`));
@@ -133,7 +137,8 @@ export class ConnectionManager {
     const fitting = this.fitting(this.usable(connection), child, packet);
     if (this.installed(connection, child, fitting) !== undefined) return;
     const isBeside = this.installed(connection, child) !== undefined;
-    if (!isBeside || mayAskBeside(this.cx, this.intent(connection), child.name)) this.want(connection, [child], packet);
+    const what = `${child.name} ${packet?.remote.addresses.from}`;
+    if (!isBeside || mayAskBeside(this.cx, this.intent(connection), what)) this.want(connection, [child], packet);
   }
 
   /** Brings up what is not there yet, over the connection's IKE SA or a new one. */
@@ -211,7 +216,7 @@ export class ConnectionManager {
   ): ChildSa | undefined {
     return this.cx.table
       .ofConnection(connection.name)
-      .filter(({ state }) => state !== 'DELETING')
+      .filter(({ state }) => state !== 'DELETING' && state !== 'DESTROYING')
       .flatMap((sa) => [...sa.children.values()])
       .filter((candidate) => candidate.config.name === child.name && isCurrent(candidate))
       .find(({ agreement }) => packet === undefined || takesPacket(agreement, packet));
@@ -305,7 +310,7 @@ export class ConnectionManager {
     const intent = this.intent(sa.connection);
     intent.released.delete(config.name);
     const isMore = ![...sa.children.values()].some((other) => other !== child && standsFor(other, child));
-    if (isMore) intent.beside.delete(config.name);
+    if (isMore) intent.beside.clear();
     this.hold(sa.connection, config);
     this.cx.policies.unblock(sa.connection, config);
     if (intent.held.delete(config.name)) this.cx.policies.untrap(sa.connection, config);
@@ -333,7 +338,8 @@ export class ConnectionManager {
   /**
    * A child is about to go that nothing replaces: close_action or dpd_action say what follows, unless the user
    * took it down, however it went then. What is to come back is trapped before its policies go, so that no packet
-   * leaves in the clear; what was lost and has no trap is blocked until it is up again, or the user takes it down.
+   * leaves in the clear; what was lost, and not closed by the peer, and has no trap is blocked until it is up again,
+   * or the user takes it down.
    */
   childLeaving(sa: IkeSa, child: ChildSa, cause: Cause): void {
     if (this.stopping || cause === 'command' || cause === 'reload' || cause === 'stop') return;
@@ -347,13 +353,20 @@ export class ConnectionManager {
     if (isKept && action !== 'trap' && !this.cx.policies.isTrapped(sa.connection, config)) intent.held.add(config.name);
     if (isKept || action === 'trap') this.trap(sa.connection, config);
     if (isKept) this.retrySoon(sa.connection);
-    const isLost = cause === 'dead' || cause === 'expired' || cause === 'failed';
+    const isLost = cause !== 'peer' && !this.isSupplanted(sa.connection, child);
     // A block stands for what the peer had narrowed it to: that would keep packets from a trap, which is for all.
     const isTrapped = this.cx.policies.isTrapped(sa.connection, config);
     if (!isLost || isTrapped || !isSiteToSite(sa.connection, config)) return;
     this.cx.policies.block(sa.connection, child);
     const hint = `what it protected is dropped until it is up again, or "espalier down ${config.name}"`;
     this.cx.log('warn', `child "${config.name}" is lost: ${hint}`, sa.connection.name);
+  }
+
+  /** Is there another child that protects the same, over whichever IKE SA? */
+  private isSupplanted(connection: ConnectionConfig, child: ChildSa): boolean {
+    return this.cx.table
+      .ofConnection(connection.name)
+      .some((sa) => isUsable(sa.state) && [...sa.children.values()].some((other) => standsFor(other, child)));
   }
 
   /** Reconnects as soon as the present step is over: the SA may take more children down with it. */
@@ -393,10 +406,3 @@ export class ConnectionManager {
     return fresh;
   }
 }
-
-const takesPacket = (
-  { local, remote }: Pick<ChildAgreement, 'local' | 'remote'>,
-  packet: NonNullable<WantedChild['packet']>,
-): boolean =>
-  local.some((selector) => intersect(selector, packet.local)) &&
-  remote.some((selector) => intersect(selector, packet.remote));

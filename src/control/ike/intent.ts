@@ -18,7 +18,7 @@ export interface Intent {
   readonly held: Set<string>;
   /** Children that the user took down, until they are up again. */
   readonly released: Set<string>;
-  /** Of children that are up, but not for every packet of theirs: when another may be asked for, and how long then not. */
+  /** Children that are up, but not for packets to an address: when another may be asked for, and how long then not. */
   readonly beside: Map<string, { readonly at: number; readonly pause: number }>;
   readonly waiting: Waiting[];
 }
@@ -33,15 +33,22 @@ export const newIntent = (): Intent => ({
   waiting: [],
 });
 
-/** Another child beside those that are up is asked for so often in vain. */
+/** Another child beside those that are up is asked for so often in vain, and for so many addresses. */
 const FIRST_BESIDE = 30_000;
 const LONGEST_BESIDE = 3_600_000;
+const MOST_BESIDE = 256;
 
-/** The peer may have nothing else to give: it is asked less and less often. */
-export function mayAskBeside({ now }: Context, { beside }: Intent, child: string): boolean {
-  const { at, pause } = beside.get(child) ?? { at: 0, pause: FIRST_BESIDE };
+/**
+ * The peer may have nothing else to give: it is asked less and less often.
+ * @param what is wanted: the child's name and where a packet goes
+ */
+export function mayAskBeside({ now }: Context, { beside }: Intent, what: string): boolean {
+  const { at, pause } = beside.get(what) ?? { at: 0, pause: FIRST_BESIDE };
   if (now < at) return false;
-  beside.set(child, { at: now + pause, pause: Math.min(2 * pause, LONGEST_BESIDE) });
+  beside.delete(what);
+  beside.set(what, { at: now + pause, pause: Math.min(2 * pause, LONGEST_BESIDE) });
+  const [oldest] = beside.keys();
+  if (beside.size > MOST_BESIDE) beside.delete(oldest!);
   return true;
 }
 

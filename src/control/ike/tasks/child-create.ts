@@ -8,7 +8,7 @@
 import { type ChildSa, isCurrent, standsFor } from '../../child/child-sa.ts';
 import { announceChild, announceHeir } from '../../child/install.ts';
 import { retire, sendWhenConfirmed } from '../../child/lifetime.ts';
-import type { ChildConfig } from '../../config/model.ts';
+import { takesPacket } from '../../child/narrowing.ts';
 import { NOTIFY } from '../../wire/iana.ts';
 import type { Payload } from '../../wire/payloads/index.ts';
 import type { Context } from '../context.ts';
@@ -88,14 +88,18 @@ class ChildCreate extends ChildExchange {
       for (const each of [sa, successor]) each.creating.delete(wanted.config.name);
       if (successor.unwanted.delete(wanted.config.name)) return;
       // The peer may have made it meanwhile.
-      if (isUsable(successor.state) && !isUp(successor, wanted.config))
-        requestChild(cx, successor, wanted, this.tries + 1);
+      if (isUsable(successor.state) && !isUp(successor, wanted)) requestChild(cx, successor, wanted, this.tries + 1);
     });
   }
 }
 
-const isUp = (sa: IkeSa, { name }: ChildConfig): boolean =>
-  [...sa.children.values()].some((child) => child.config.name === name && isCurrent(child));
+const isUp = (sa: IkeSa, { config, packet }: WantedChild): boolean =>
+  [...sa.children.values()].some(
+    (child) =>
+      child.config.name === config.name &&
+      isCurrent(child) &&
+      (packet === undefined || takesPacket(child.agreement, packet)),
+  );
 
 /** The child of either side's exchange is there: puts it to use, unless there are two now. */
 function install(cx: Context, sa: IkeSa, child: ChildSa): void {

@@ -89,7 +89,7 @@ export class ChildRekey extends ChildExchange {
       // RFC 7296 §2.25: the peer has lost it, so it is made anew.
       cx.log('warn', `child ${old.text} is unknown to the peer and is made anew`, sa.connection.name);
       cx.operations.createChild(sa, { config: old.config, packet: undefined });
-      removeChild(cx, old, 'peer', 'the peer does not know it');
+      removeChild(cx, old, 'failed', 'the peer does not know it');
       return;
     }
     if (notify === NOTIFY.NO_ADDITIONAL_SAS) {
