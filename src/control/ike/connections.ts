@@ -309,7 +309,8 @@ export class ConnectionManager {
     const { config } = child;
     const intent = this.intent(sa.connection);
     intent.released.delete(config.name);
-    const isMore = ![...sa.children.values()].some((other) => other !== child && standsFor(other, child));
+    const others = [...sa.children.values()].filter((other) => other !== child);
+    const isMore = !others.some((other) => other.replacedBy === child || standsFor(other, child));
     if (isMore) intent.beside.clear();
     this.hold(sa.connection, config);
     this.cx.policies.unblock(sa.connection, config);

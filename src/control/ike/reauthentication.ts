@@ -14,9 +14,11 @@ import type { IkeSa } from './sa.ts';
 /** `old` goes, without anybody missing a child that `next` has too. */
 export function handOver(cx: Context, old: IkeSa, next: IkeSa, reason: string): void {
   for (const before of old.children.values()) {
-    const after = [...next.children.values()].find(
+    const heirs = [...next.children.values()].filter(
       ({ config, replacedBy }) => config.name === before.config.name && replacedBy === undefined,
     );
+    // There may be several that the peer has narrowed to this and that.
+    const after = heirs.find((heir) => standsFor(heir, before)) ?? heirs[0];
     if (after === undefined || before.replacedBy !== undefined) continue;
     // The peer takes the old one out before it answers.
     if (after.sending) cx.policies.use(after);
