@@ -21,7 +21,7 @@ describe('the simulator', () => {
 });
 
 describe('the simulator catches a core that', () => {
-  const MOST = 1500;
+  const MOST = 3000;
   test.each(BUGS)('$name', { timeout: 120_000 }, ({ plant, rule }) => {
     const remove = plant();
     try {

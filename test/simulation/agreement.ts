@@ -190,7 +190,7 @@ export class Agreement {
       if (sa?.name !== name)
         throw new Violation(CARRIED, `${gateway.name} has ${name}, and sends through ${sa?.name ?? 'none'}`);
     }
-    const priority = priorityOf(gateway.variant);
+    const priority = priorityOf(this.world.schedule, gateway.variant);
     for (const { parameters } of policies.values()) {
       // Wide selectors add less than a hundred.
       if (parameters.priority < priority || parameters.priority >= priority + 100)
@@ -207,6 +207,11 @@ export class Agreement {
     for (const child of this.world.wanted(gateway)) {
       if (child.startsWith(`${connectionName(link)}-`) && !up.has(child))
         throw new Violation('what is to be up comes up again', `${gateway.name}: ${child} is not`);
+    }
+    const trapped = gateway.core.trapped().filter(({ connection }) => connection === connectionName(link));
+    for (const { child, from } of this.world.flows) {
+      if (from === index && trapped.some(({ name }) => name === child) && !up.has(child))
+        throw new Violation('a trap brings up what a packet needs', `${gateway.name}: ${child} is not up`);
     }
   }
 

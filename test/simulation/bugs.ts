@@ -174,6 +174,20 @@ export const BUGS: readonly PlantedBug[] = [
       },
   ),
   bug(
+    'drops what the peer had narrowed, in front of the trap that would bring it up again',
+    'a trap brings up what a packet needs',
+    PolicyTable.prototype,
+    'isTrapped',
+    () => () => false,
+  ),
+  bug(
+    'keeps the second of two children that the peer has narrowed to the same',
+    FORGOTTEN,
+    DeleteChild.prototype,
+    'build',
+    forgetting('the peer gives no more than is up'),
+  ),
+  bug(
     'sets a trap as the configuration had it before',
     'a reload leaves no policy behind',
     ConnectionManager.prototype,

@@ -3,7 +3,7 @@ import { configFromObject } from '../../src/control/config/load.ts';
 import type { Config, ConnectionConfig } from '../../src/control/config/model.ts';
 import type { ConfigInput } from '../../src/control/config/schema.ts';
 import { awayAddress, homeAddress, isMobile, publicAddress } from './addresses.ts';
-import { childName, connectionName, type Link, RETRANSMISSION, type Schedule, type Side, sideOf } from './schedule.ts';
+import { childName, connectionName, type Link, RETRANSMISSION, type Schedule, sideOf } from './schedule.ts';
 
 /** Retransmission and so on, quicker than by default, so that a schedule sees the end of it. */
 const CONTROL = {
@@ -14,6 +14,12 @@ const CONTROL = {
 };
 
 const network = (gateway: number, child: number): string => `10.${gateway + 1}.${child}.0/24`;
+/** All of a gateway's networks, and addresses that are in none. */
+const wide = (gateway: number): string => `10.${gateway + 1}.0.0/16`;
+
+/** @returns a host of the child's network at that gateway; `stray` is in none, but among what is asked for */
+export const host = (gateway: number, child: string, stray = false): string =>
+  `10.${gateway + 1}.${stray ? 200 : child.endsWith('a') ? 0 : 1}.1`;
 
 type Connection = NonNullable<NonNullable<ConfigInput['connections']>[string]>;
 
@@ -26,7 +32,7 @@ function connection(schedule: Schedule, link: Link, gateway: number): Connection
   const names = Array.from({ length: link.children }, (_, index) => childName(link, index));
   const child = (index: number) => ({
     local_ts: [network(gateway, index)],
-    remote_ts: [network(peer, index)],
+    remote_ts: [link.narrowed && isLeft ? wide(peer) : network(peer, index)],
     esp_proposals: [`aes128gcm16${link.pfs ? `-x25519${hybrid}` : ''}`],
   });
   return {
@@ -42,15 +48,23 @@ function connection(schedule: Schedule, link: Link, gateway: number): Connection
 /** An SA lives a tenth longer than until it is to be rekeyed, as by default; when, is spread over a quarter of that. */
 const lifetimeOf = (rekeyTime: number) => ({ rekeyTime, randTime: Math.floor(rekeyTime / 4) });
 
-/** Other policies for the same selectors, in front of the old ones and behind them in turn. */
+/** Every other time, other policies for the same selectors, in front of the old ones or behind them. */
 const PRIORITIES = [1000, 900, 1100] as const;
-export const priorityOf = (variant: number): number => PRIORITIES[(variant >> 1) % PRIORITIES.length]!;
+export const priorityOf = ({ seed }: Schedule, variant: number): number =>
+  PRIORITIES[((variant + (seed % 2)) >> 1) % PRIORITIES.length]!;
 
 /**
  * What is as plain in the model as it is in the configuration.
  * @param variant changes what needs no agreement with the peer, as a reload does: every other time the policies, too
  */
-function settle(resolved: ConnectionConfig, link: Link, side: Side, variant: number): ConnectionConfig {
+function settle(
+  resolved: ConnectionConfig,
+  schedule: Schedule,
+  link: Link,
+  gateway: number,
+  variant: number,
+): ConnectionConfig {
+  const side = sideOf(link, gateway, variant);
   const { startAction, closeAction, dpdAction, dpdDelay, keyingtries, unique, encap } = side;
   const { childRekey, ikeRekey, reauth: reauthTime } = side;
   const { mobike, childless } = link;
@@ -62,7 +76,7 @@ function settle(resolved: ConnectionConfig, link: Link, side: Side, variant: num
     closeAction,
     dpdAction,
   };
-  const priority = priorityOf(variant);
+  const priority = priorityOf(schedule, variant);
   const children = resolved.children.map((child) => ({ ...child, ...own, replayWindow, priority }));
   const times = { ...lifetimeOf(ikeRekey), overTime: Math.round((ikeRekey || reauthTime) * 0.1), reauthTime };
   return { ...resolved, ...times, children, mobike, childless, encap, dpdDelay, keyingtries, unique };
@@ -72,10 +86,10 @@ function settle(resolved: ConnectionConfig, link: Link, side: Side, variant: num
 const resolved = new Map<string, Config>();
 
 function resolve(schedule: Schedule, link: Link, gateway: number): Config {
-  const { left, right, children, pfs, hybrid, estranged } = link;
+  const { left, right, children, narrowed, pfs, hybrid, estranged } = link;
   const { nat, window } = schedule;
   const isMoving = [left, right].map((end) => isMobile(schedule, end));
-  const key = [left, right, gateway, children, pfs, hybrid, estranged, nat, window, ...isMoving].join(' ');
+  const key = [left, right, gateway, children, narrowed, pfs, hybrid, estranged, nat, window, ...isMoving].join(' ');
   const known = resolved.get(key);
   if (known !== undefined) return known;
   const { config } = configFromObject({
@@ -94,7 +108,7 @@ export function configOf(schedule: Schedule, gateway: number, variant: number): 
   const links = schedule.links.filter(({ left, right }) => left === gateway || right === gateway);
   const configs = links.map((link) => resolve(schedule, link, gateway));
   const connections = links.map((link, index) =>
-    settle(configs[index]!.connections[0]!, link, sideOf(link, gateway, variant), variant),
+    settle(configs[index]!.connections[0]!, schedule, link, gateway, variant),
   );
   return { ...configs[0]!, connections };
 }

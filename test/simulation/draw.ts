@@ -36,6 +36,7 @@ function drawLink(random: Random, left: number, right: number, nat: boolean, isP
     right,
     sides,
     children: random.pick([1, 1, 2]),
+    narrowed: random.chance(0.25),
     pfs: random.chance(0.4),
     hybrid: random.chance(0.12),
     mobike: random.chance(0.3),

@@ -199,17 +199,12 @@ export class Gateway {
     }
   }
 
-  /** A packet met a policy without an SA. */
-  acquire(policy: number): void {
-    const { selector } = this.dataPlane.policies.get(policy)!.parameters;
-    const host = (side: SelectorSide): SelectorSide => ({
-      addresses: { from: side.addresses.from, to: side.addresses.from },
+  /** A packet from one host to another met a policy without an SA. */
+  acquire(policy: number, from: string, to: string): void {
+    const side = (address: string): SelectorSide => ({
+      addresses: { from: address, to: address },
       ports: { from: 8080, to: 8080 },
     });
-    this.feed({
-      type: 'acquire',
-      policy,
-      packet: { protocol: 6, local: host(selector.local), remote: host(selector.remote) },
-    });
+    this.feed({ type: 'acquire', policy, packet: { protocol: 6, local: side(from), remote: side(to) } });
   }
 }

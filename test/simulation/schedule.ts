@@ -28,6 +28,8 @@ export interface Link {
   readonly sides: readonly [Side, Side];
   /** Number of children. */
   readonly children: number;
+  /** `left` asks for more than `right` gives: what comes of it is narrowed (RFC 7296 §2.9). */
+  readonly narrowed: boolean;
   readonly pfs: boolean;
   /** Additional key exchanges with ML-KEM (RFC 9370), and with them IKE_INTERMEDIATE and IKE_FOLLOWUP_KE. */
   readonly hybrid: boolean;

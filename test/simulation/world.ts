@@ -7,7 +7,8 @@ import type { IkeDatagram } from '../../src/contract.ts';
 import type { Effect, Input } from '../../src/control/ike/effects.ts';
 import { awayAddress, homeAddress, isMobile } from './addresses.ts';
 import { Agreement, type Problem, RESTLESS } from './agreement.ts';
-import type { Packet } from './data-plane.ts';
+import { host } from './configuration.ts';
+import type { InstalledPolicy, Packet } from './data-plane.ts';
 import { Gateway, type Surroundings } from './gateway.ts';
 import { type Arrival, Network } from './network.ts';
 import { childName, GIVES_UP_AFTER, type Schedule, type ScheduledEvent } from './schedule.ts';
@@ -24,6 +25,8 @@ const REST_STEP = 500;
 const FORGETS_AFTER = 2 * GIVES_UP_AFTER + 40_000;
 /** Milliseconds between the packets of one flow, more or less. */
 const PACE = 700;
+/** Milliseconds between packets that go where nothing is. */
+const STRAYS_EVERY = 7_000;
 /** Old datagrams that somebody might keep to send them again. */
 const KEPT_DATAGRAMS = 64;
 
@@ -283,12 +286,26 @@ export class World implements Surroundings {
     const packet = policy && gateway.dataPlane.send(policy, gateway.clock);
     if (packet !== undefined) {
       this.sendPacket(flow, packet);
+      this.stray(flow, gateway);
       return;
     }
     this.witness.unsent(flow, policy !== undefined);
-    if (policy === undefined || this.now - policy.acquiredAt < 1000) return;
+    if (policy !== undefined) this.acquire(flow, policy, 1000, false);
+  }
+
+  /** Now and then there is a packet that what is up does not take, as the peer has narrowed it, but its trap does. */
+  private stray(flow: Flow, { dataPlane }: Gateway): void {
+    for (const policy of dataPlane.policies.values()) {
+      if (policy.parameters.name !== flow.child || policy.sa !== undefined) continue;
+      this.acquire(flow, policy, STRAYS_EVERY, true);
+      return;
+    }
+  }
+
+  private acquire({ child, from, to }: Flow, policy: InstalledPolicy, pause: number, isStray: boolean): void {
+    if (this.now - policy.acquiredAt < pause) return;
     policy.acquiredAt = this.now;
-    gateway.acquire(policy.key);
+    this.gateways[from]!.acquire(policy.key, host(from, child), host(to, child, isStray));
   }
 
   private sendPacket(flow: Flow, packet: Packet): void {
