@@ -2,6 +2,7 @@
 import { InWriteError } from '../../assembly/drops.ts';
 import { FRAME_IOVEC_COUNT, FRAME_IOVECS, FRAME_SIZE, OUT_SLOT_FRAME, SLOT_SIZE } from '../../assembly/layout/arena.ts';
 import type { Arena } from './arena.ts';
+import type { ReadyCall } from './io/ready-calls.ts';
 import { EAGAIN, EINTR, errno, read, writev } from './io/syscalls.ts';
 
 /** A batch is read no further: what it touches stays in the processor's cache, and the first packets leave soon. */
@@ -26,12 +27,13 @@ export class Device {
    * Reads frames into slots until there are none.
    * @param slots absolute address of the first frame; the others follow SLOT_SIZE bytes apart
    * @param lengths index of the array in `words` that takes each frame's length
+   * @param first what `firstRead` has returned; nothing of it counts if it is negative
    * @returns frames read
    */
-  read(slots: number, most: number, words: Uint32Array, lengths: number): number {
+  read(slots: number, most: number, words: Uint32Array, lengths: number, first: number): number {
     let bytes = 0;
     for (let frame = 0; frame < most; frame++) {
-      const length = read(this.fd, slots + frame * SLOT_SIZE, FRAME_ROOM);
+      const length = frame === 0 && first >= 0 ? first : read(this.fd, slots + frame * SLOT_SIZE, FRAME_ROOM);
       if (length > 0) {
         words[lengths + frame] = length;
         bytes += length;
@@ -43,6 +45,11 @@ export class Device {
       return frame;
     }
     return most;
+  }
+
+  /** The call that reads a frame into the first slot. */
+  firstRead(slots: number): ReadyCall {
+    return { name: 'read', values: [this.fd, slots, FRAME_ROOM] };
   }
 
   /** Writes FRAMEs, one after the other. @param frames offset of their array in the arena */

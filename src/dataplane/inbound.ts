@@ -29,6 +29,8 @@ import {
 } from '../../assembly/layout/arena.ts';
 import type { Arena } from './arena.ts';
 import type { Device } from './device.ts';
+import { UNREAD } from './io/poller.ts';
+import type { ReadyCall } from './io/ready-calls.ts';
 import { MSG_DONTWAIT, recvmmsg } from './io/syscalls.ts';
 import type { KernelExports } from './kernel.ts';
 import { addressText } from './selector.ts';
@@ -55,35 +57,43 @@ export interface InboundOptions {
 export class Inbound {
   readonly #options: InboundOptions;
   readonly #arena: Arena;
-  /** Datagrams to ask for. */
+  readonly #messages: number;
   #most = SLOTS;
 
   constructor(options: InboundOptions) {
     this.#options = options;
     this.#arena = options.arena;
+    this.#messages = options.arena.absolute + IN_MESSAGES;
+  }
+
+  /** Datagrams to ask for. */
+  get most(): number {
+    return this.#most;
+  }
+
+  /** The call that receives what `run` works on. */
+  receive(fd: number): ReadyCall {
+    return { name: 'recvmmsg', values: [fd, this.#messages, this.#most, MSG_DONTWAIT, 0] };
   }
 
   /**
    * Works on one batch of a socket.
    * @param source one of SOURCE_*
-   * @returns whether there may be more at once
+   * @param first what `receive` has returned; UNREAD if it was not called
    */
-  run(fd: number, source: number): boolean {
+  run(fd: number, source: number, first: number): void {
     const { kernel, backend, device } = this.#options;
     const arena = this.#arena;
-    const received = recvmmsg(fd, arena.absolute + IN_MESSAGES, this.#most, MSG_DONTWAIT, 0);
-    if (received <= 0) return false;
+    const received = first === UNREAD ? recvmmsg(fd, this.#messages, this.#most, MSG_DONTWAIT, 0) : first;
+    if (received <= 0) return;
     const packets = kernel.inboundPrepare(arena.address, source, received);
     if (packets > 0) backend.current.open(arena.address + IN_PACKETS, packets);
     const frames = kernel.inboundFinish(arena.address);
     device.write(IN_FRAMES, frames);
     if (arena.get(ARENA_IKE_COUNT) > 0) this.#postIke();
     kernel.inboundArm(arena.address, received);
-    arena.stamp();
-    const full = received === this.#most;
     if (packets > BATCH_PACKETS) this.#most = Math.max(LEAST_SLOTS, this.#most >>> 1);
-    else if (full) this.#most = Math.min(SLOTS, this.#most * 2);
-    return full;
+    else if (received === this.#most) this.#most = Math.min(SLOTS, this.#most * 2);
   }
 
   #postIke(): void {

@@ -34,6 +34,7 @@ import {
 } from '../../assembly/layout/arena.ts';
 import type { Arena } from './arena.ts';
 import type { Device } from './device.ts';
+import type { ReadyCall } from './io/ready-calls.ts';
 import { IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE, IPPROTO_IP } from './io/socket-options.ts';
 import { EAGAIN, EINTR, EIO, ENOBUFS, errno, MSG_DONTWAIT, sendmmsg, setsockopt } from './io/syscalls.ts';
 import type { KernelExports } from './kernel.ts';
@@ -58,6 +59,8 @@ export class Outbound {
   readonly #options: OutboundOptions;
   readonly #arena: Arena;
   readonly #lanes: Int32Array;
+  /** Where the first frame is read to. */
+  readonly #slots: number;
   /** Frames in the slots that are being worked on; 0 while the trap queue is. */
   #frames = 0;
   /** Where sending stopped. */
@@ -76,6 +79,7 @@ export class Outbound {
   constructor(options: OutboundOptions) {
     this.#options = options;
     this.#arena = options.arena;
+    this.#slots = options.arena.absolute + OUT_SLOTS + OUT_SLOT_FRAME;
     this.#lanes = Int32Array.from(options.lanes);
   }
 
@@ -84,20 +88,31 @@ export class Outbound {
     return this.#blocked;
   }
 
-  /** Works on one batch of frames. @returns whether there may be more at once */
-  run(): boolean {
-    if (this.#blocked) return false;
-    const { absolute, words, address } = this.#arena;
+  /** The call that reads what `run` begins with. */
+  get firstRead(): ReadyCall {
+    return this.#options.device.firstRead(this.#slots);
+  }
+
+  /** A frame came alone, not long ago. */
+  get alone(): boolean {
+    return this.#alone;
+  }
+
+  /**
+   * Works on one batch of frames.
+   * @param first what `firstRead` has returned; UNREAD if it was not called
+   */
+  run(first: number): void {
+    if (this.#blocked) return;
+    const { words, address } = this.#arena;
     const most = this.#alone ? 1 : SLOTS;
-    const slots = absolute + OUT_SLOTS + OUT_SLOT_FRAME;
-    const frames = this.#options.device.read(slots, most, words, (address + OUT_LENGTHS) >>> 2);
-    if (frames === 0) return false;
+    const frames = this.#options.device.read(this.#slots, most, words, (address + OUT_LENGTHS) >>> 2, first);
+    if (frames === 0) return;
     this.#begin(frames);
     const { stamped } = this.#arena;
     // Where several batches fill a millisecond, frames come together if they are given the time.
     this.#alone = frames === 1 && stamped !== this.#before;
     this.#before = stamped;
-    return most > 1 && !this.#blocked;
   }
 
   /** An SA has come: frames that wait for it can go. */
@@ -136,7 +151,6 @@ export class Outbound {
         this.#frames > 0 ? kernel.outboundPrepare(arena.address, this.#frames) : kernel.outboundResume(arena.address);
       this.#over = this.#frames > 0 ? arena.get(ARENA_OUT_TAKEN) >= this.#frames : packets === 0;
       this.#finish(packets);
-      arena.stamp();
       if (this.#blocked || this.#over) return;
     }
   }

@@ -3,14 +3,17 @@ import type { Arena } from './arena.ts';
 import type { WorkerDescriptors } from './descriptors.ts';
 import { Device } from './device.ts';
 import { Inbound } from './inbound.ts';
+import { Lookout } from './io/lookout.ts';
 import { Poller, type PollerWatch } from './io/poller.ts';
 import type { KernelExports } from './kernel.ts';
 import { Outbound } from './outbound.ts';
 import type { PostedDatagram } from './worker.ts';
 import type { BackendHolder } from './worker-backends.ts';
 
-/** Batches of one descriptor before another one has its turn. */
-const TURN = 4;
+/** Batches after which the clock is read again, though there is no pause. */
+const BATCHES_PER_STAMP = 16;
+/** `recvmmsg(fd, messages, most, …)` */
+const MOST = 2;
 
 export interface PacketLoopOptions extends WorkerDescriptors {
   readonly arena: Arena;
@@ -33,7 +36,14 @@ export class PacketLoop {
   readonly #inbound: Inbound;
   readonly #device: PollerWatch;
   readonly #watches: PollerWatch[];
+  readonly #lookout: Lookout;
   #lost = false;
+  /** The last packet went out, and alone. */
+  #answerDue = false;
+  /** Batches until the clock is read. */
+  #unstamped = BATCHES_PER_STAMP;
+  /** Datagrams that receivers ask for. */
+  #most: number;
 
   constructor(options: PacketLoopOptions) {
     this.#options = options;
@@ -51,8 +61,13 @@ export class PacketLoop {
       unsegmented: options.unsegmented,
     });
     this.#inbound = new Inbound({ arena, kernel, backend, device, postIke: options.postIke });
-    this.#device = this.#poller.watch(device.fd, () => this.#runOutbound());
-    this.#watches = receivers.map(({ fd, source }) => this.#poller.watch(fd, () => this.#runInbound(fd, source)));
+    const poller = this.#poller;
+    this.#device = poller.watch(device.fd, (first) => this.#runOutbound(first), this.#outbound.firstRead);
+    this.#watches = receivers.map(({ fd, source }) =>
+      poller.watch(fd, (first) => this.#runInbound(fd, source, first), this.#inbound.receive(fd)),
+    );
+    this.#most = this.#inbound.most;
+    this.#lookout = new Lookout(poller);
   }
 
   /** One more descriptor that ends a wait. */
@@ -66,8 +81,18 @@ export class PacketLoop {
    * @returns whether any was ready
    */
   step(millis: number): boolean {
+    const { arena } = this.#options;
+    if (this.#poller.wait(0)) {
+      if (--this.#unstamped === 0) this.#stamp();
+      return true;
+    }
+    this.#stamp();
+    if (this.#answerDue) {
+      this.#answerDue = false;
+      if (this.#lookout.look()) return true;
+    }
     const ready = this.#poller.wait(millis);
-    if (!ready) this.#options.arena.stamp();
+    if (!ready) arena.stamp();
     return ready;
   }
 
@@ -87,14 +112,27 @@ export class PacketLoop {
     this.#poller.close();
   }
 
-  #runOutbound(): void {
-    for (let batch = 0; batch < TURN && this.#outbound.run(); batch++);
+  #stamp(): void {
+    this.#options.arena.stamp();
+    this.#unstamped = BATCHES_PER_STAMP;
+  }
+
+  #runOutbound(first: number): void {
+    this.#outbound.run(first);
+    this.#answerDue = this.#outbound.alone;
     this.#afterOutbound();
   }
 
-  #runInbound(fd: number, source: number): void {
-    for (let batch = 0; batch < TURN && this.#inbound.run(fd, source); batch++);
+  #runInbound(fd: number, source: number, first: number): void {
+    this.#inbound.run(fd, source, first);
+    this.#answerDue = false;
+    if (this.#inbound.most !== this.#most) this.#askForMost();
     this.#postEvents();
+  }
+
+  #askForMost(): void {
+    this.#most = this.#inbound.most;
+    for (const { fd } of this.#options.receivers) this.#poller.setArgument(this.#watchOf(fd), MOST, this.#most);
   }
 
   #afterOutbound(): void {

@@ -8,8 +8,9 @@ import { Aead } from '../../src/dataplane/backends/openssl/aead.ts';
 import { AeadBatch } from '../../src/dataplane/backends/openssl/aead-batch.ts';
 import { CallList } from '../../src/dataplane/backends/openssl/call-list.ts';
 import { createOpensslBackend } from '../../src/dataplane/backends/openssl/index.ts';
-import { addressOf, loadLibcrypto, NativeBlock } from '../../src/dataplane/backends/openssl/libcrypto.ts';
+import { loadLibcrypto, NativeBlock } from '../../src/dataplane/backends/openssl/libcrypto.ts';
 import { Workbench } from '../../src/dataplane/backends/workbench.ts';
+import { functionAddress } from '../../src/dataplane/io/machine-code.ts';
 
 const AEADS: readonly CipherSuite[] = [
   { encr: ENCR.AES_GCM_16, keyBits: 128, integ: INTEG.NONE },
@@ -37,7 +38,7 @@ describe.runIf(process.arch === 'x64')('a call list', () => {
       ['CRYPTO_memcmp', block.mac, block.mac + 8, 4],
     ];
     for (const [record, [name, ...values]] of calls.entries()) {
-      list.setFunction(record, addressOf(name));
+      list.setFunction(record, functionAddress(name));
       for (const [argument, value] of values.entries()) list.setArgument(record, argument, value);
     }
     list.run(3);

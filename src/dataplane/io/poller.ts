@@ -5,6 +5,7 @@
  *
  * A thread that waits here hears of nothing else, so one of the descriptors is a `Wake`.
  */
+import { type ReadyCall, ReadyCalls } from './ready-calls.ts';
 import {
   addressOf,
   close,
@@ -29,17 +30,33 @@ const PACKED = process.arch === 'x64';
 const EVENT_WORDS = PACKED ? 3 : 4;
 const EVENT_DATA = PACKED ? 1 : 2;
 
+/** What `onReadable` is given where nothing has been read yet. */
+export const UNREAD = -2;
+
+/** @param result what the descriptor's call returned; UNREAD if it has not been made */
+type OnReadable = (result: number) => void;
+
 export class Poller {
   readonly #epoll = createEpoll();
   readonly #watched: PollerWatch[] = [];
   readonly #events = new Int32Array(EVENTS * EVENT_WORDS);
   readonly #address = addressOf(new Uint8Array(this.#events.buffer));
+  readonly #calls = ReadyCalls.create(this.#epoll, this.#address, EVENTS);
 
-  /** @param onReadable runs, once a wait, as long as there is something to read */
-  watch(fd: number, onReadable: () => void): PollerWatch {
-    const watch = new PollerWatch(this.#epoll, this.#watched.length, fd, onReadable);
+  /**
+   * @param onReadable runs, once a wait, as long as there is something to read
+   * @param call that reads it: made by the wait itself where possible, and at most once a wait
+   */
+  watch(fd: number, onReadable: OnReadable, call?: ReadyCall): PollerWatch {
+    const watch = new PollerWatch(this.#epoll, this.#watched.length, fd, onReadable, call !== undefined);
+    if (call !== undefined) this.#calls?.set(this.#watched.length, call);
     this.#watched.push(watch);
     return watch;
+  }
+
+  /** Changes one argument of a watch's call. */
+  setArgument(watch: PollerWatch, argument: number, value: number): void {
+    this.#calls?.setArgument(watch.index, argument, value);
   }
 
   /**
@@ -48,9 +65,13 @@ export class Poller {
    * @returns whether any was ready
    */
   wait(millis: number): boolean {
-    const count = epollWait(this.#epoll, this.#address, EVENTS, millis);
+    const calls = this.#calls;
+    const count = calls === undefined ? epollWait(this.#epoll, this.#address, EVENTS, millis) : calls.wait(millis);
     for (let at = 0; at < count * EVENT_WORDS; at += EVENT_WORDS) {
-      this.#watched[this.#events[at + EVENT_DATA]!]!.handle(this.#events[at]!);
+      const events = this.#events[at]!;
+      const watch = this.#watched[this.#events[at + EVENT_DATA]!]!;
+      const called = at === 0 && events === EPOLLIN && calls !== undefined && watch.calls;
+      watch.handle(events, called ? calls.result(watch.index) : UNREAD);
     }
     return count > 0;
   }
@@ -65,19 +86,22 @@ const nothing = (): void => undefined;
 /** One descriptor of a Poller. */
 class PollerWatch {
   readonly fd: number;
+  /** What the system tells of it by. */
+  readonly index: number;
+  /** Has it a call that reads it? */
+  readonly calls: boolean;
   readonly #epoll: number;
-  readonly #index: number;
-  readonly #onReadable: () => void;
+  readonly #onReadable: OnReadable;
   #onWritable: () => void = nothing;
   #reading = true;
   /** EPOLL* bits that the system knows of; 0 while it does not watch the descriptor. */
   #interest = 0;
 
-  /** @param index what the system tells of it by */
-  constructor(epoll: number, index: number, fd: number, onReadable: () => void) {
+  constructor(epoll: number, index: number, fd: number, onReadable: OnReadable, calls: boolean) {
     this.fd = fd;
+    this.index = index;
+    this.calls = calls;
     this.#epoll = epoll;
-    this.#index = index;
     this.#onReadable = onReadable;
     this.#update();
   }
@@ -95,8 +119,11 @@ class PollerWatch {
     this.#update();
   }
 
-  /** @param events EPOLL* bits; errors are found out by reading or writing */
-  handle(events: number): void {
+  /**
+   * @param events EPOLL* bits; errors are found out by reading or writing
+   * @param result what its call returned, or UNREAD
+   */
+  handle(events: number, result: number): void {
     if (this.#onWritable !== nothing && events !== EPOLLIN) {
       const onWritable = this.#onWritable;
       this.#onWritable = nothing;
@@ -104,7 +131,7 @@ class PollerWatch {
       onWritable();
     }
     // What ran before may have lost interest.
-    if (this.#reading && events !== EPOLLOUT) this.#onReadable();
+    if (this.#reading && events !== EPOLLOUT) this.#onReadable(result);
   }
 
   #update(): void {
@@ -115,7 +142,7 @@ class PollerWatch {
     this.#interest = interest;
     const event = new Int32Array(32);
     event[0] = interest;
-    event[EVENT_DATA] = this.#index;
+    event[EVENT_DATA] = this.index;
     const failed = epollControl(this.#epoll, operation, this.fd, addressOf(new Uint8Array(event.buffer))) < 0;
     if (failed && operation !== EPOLL_CTL_DEL) throw new SystemError('epoll_ctl');
   }

@@ -8,11 +8,12 @@
  * the nonce; so little is written per packet.
  */
 import * as L from '../../../../assembly/layout.ts';
+import { functionAddress } from '../../io/machine-code.ts';
 import type { KernelMemory } from '../backend.ts';
 import type { Aead } from './aead.ts';
 import { CallList } from './call-list.ts';
 import type { Direction } from './contexts.ts';
-import { addressOf, NativeBlock } from './libcrypto.ts';
+import { NativeBlock } from './libcrypto.ts';
 
 /** Packets per list: RECORDs and blocks of all slots take half of a first-level cache. */
 const SLOTS = 32;
@@ -61,13 +62,13 @@ export class AeadBatch {
     this.#direction = direction;
     this.#calls = calls;
     this.#callsPerPacket = callsPerPacket;
-    const update = addressOf(`EVP_${direction}Update`);
+    const update = functionAddress(`EVP_${direction}Update`);
     const functions = [
-      addressOf(`EVP_${direction}Init_ex2`),
+      functionAddress(`EVP_${direction}Init_ex2`),
       update,
       update,
-      addressOf(`EVP_${direction}Final_ex`),
-      addressOf('EVP_CIPHER_CTX_get_params'),
+      functionAddress(`EVP_${direction}Final_ex`),
+      functionAddress('EVP_CIPHER_CTX_get_params'),
     ];
     for (const [slot, block] of this.#blocks.entries()) {
       const first = slot * callsPerPacket;

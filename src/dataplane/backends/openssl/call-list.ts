@@ -10,11 +10,10 @@
  *     | FUNCTION| six arguments                                             | RESULT  |   u64 each
  *     +---------+---------+---------+---------+---------+---------+---------+---------+
  *
- * The code lies in a page of its own that can be executed and not written to; V8 has such pages too,
- * so where a system forbids them there is no WebAssembly either. On other processors than x86-64,
- * and where the page is refused, there is no call list, and calls are made one by one.
+ * Where there can be no machine code, there is no call list, and calls are made one by one.
  */
 import koffi from 'koffi';
+import { loadMachineCode } from '../../io/machine-code.ts';
 import type { Address } from './libcrypto.ts';
 
 /** Bytes of a RECORD, and where its parts are in 32-bit words. */
@@ -48,48 +47,14 @@ const X86_64 = `
   c3               ret
 `;
 
-const PROT_READ = 1;
-const PROT_WRITE = 2;
-const PROT_EXEC = 4;
-const MAP_PRIVATE_ANONYMOUS = 0x22;
-const PAGE = 4096;
-
 type Run = (record: Address, end: Address) => void;
 
 /** undefined before the first try; null where there can be none. One for all lists of a thread. */
 let code: Run | null | undefined;
 
 function runner(): Run | null {
-  if (code === undefined) code = process.arch === 'x64' ? load(assemble(X86_64)) : null;
+  if (code === undefined) code = loadMachineCode<Run>(X86_64, 'void (uintptr_t, uintptr_t)');
   return code;
-}
-
-/** @returns the bytes in front of each line's instruction */
-function assemble(listing: string): Uint8Array {
-  const bytes = listing.split('\n').flatMap(
-    (line) =>
-      line
-        .match(/^ {2}((?:[0-9a-f]{2} )+)/)?.[1]
-        ?.trim()
-        .split(' ') ?? [],
-  );
-  return Uint8Array.from(bytes, (byte) => Number.parseInt(byte, 16));
-}
-
-function load(bytes: Uint8Array): Run | null {
-  const libc = koffi.load(null);
-  const mmap = libc.func('intptr_t mmap(uintptr_t, size_t, int, int, int, long)');
-  const mprotect = libc.func('int mprotect(uintptr_t, size_t, int)');
-  const munmap = libc.func('int munmap(uintptr_t, size_t)');
-  const page: Address = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
-  // MAP_FAILED is -1.
-  if (page === -1) return null;
-  new Uint8Array(koffi.view(page, PAGE)).set(bytes);
-  if (mprotect(page, PAGE, PROT_READ | PROT_EXEC) !== 0) {
-    munmap(page, PAGE);
-    return null;
-  }
-  return koffi.decode(page, koffi.proto('void (uintptr_t, uintptr_t)')) as Run;
 }
 
 export class CallList {

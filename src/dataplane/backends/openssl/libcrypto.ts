@@ -87,12 +87,6 @@ export function loadLibcrypto(): Libcrypto {
   }
 }
 
-const dlsym = koffi.load(null).func('uintptr_t dlsym(uintptr_t, str)') as (handle: number, name: string) => Address;
-const RTLD_DEFAULT = 0;
-
-/** Where a function of the program is, for call lists. */
-export const addressOf = (name: string): Address => dlsym(RTLD_DEFAULT, name);
-
 /** Checks what a call returned. Not for packets: there a failure is a status. */
 export function must(result: number, what: string): void {
   if (result !== 1) throw new EspalierError('ERR_BACKEND_UNAVAILABLE', `OpenSSL: ${what} failed`);
