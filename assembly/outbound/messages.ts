@@ -75,7 +75,7 @@ export function layOutMessages(arena: usize): u32 {
   absolute = load<u64>(HEADER_BASE, HEADER_ABSOLUTE);
   extra = arena + OUT_EXTRAS;
   iovec = arena + OUT_IOVECS;
-  memory.fill(arena + ARENA_LANE_COUNTS, 0, LANES * 4);
+  for (let lane: usize = 0; lane < <usize>LANES; lane++) store<u32>(arena + ARENA_LANE_COUNTS + (lane << 2), 0);
   for (let run = arena + OUT_RUNS; run < Batch.run; run += OUT_RUN_SIZE) {
     const lane = load<u32>(run, RUN_ROUTE) & 255;
     if (!isSealed(run)) countDrops(arena, XfrmOutStateProtoError, load<u32>(run, RUN_COUNT));

@@ -81,18 +81,16 @@ export class PacketLoop {
    * @returns whether any was ready
    */
   step(millis: number): boolean {
-    const { arena } = this.#options;
-    if (this.#poller.wait(0)) {
+    if (this.#answerDue) {
+      this.#answerDue = false;
+      if (this.#lookout.look()) return true;
+    } else if (this.#poller.wait(0)) {
       if (--this.#unstamped === 0) this.#stamp();
       return true;
     }
     this.#stamp();
-    if (this.#answerDue) {
-      this.#answerDue = false;
-      if (this.#lookout.look()) return true;
-    }
     const ready = this.#poller.wait(millis);
-    if (!ready) arena.stamp();
+    if (!ready) this.#stamp();
     return ready;
   }
 

@@ -31,6 +31,7 @@ export const recvmmsg = call<[Fd, Address, number, number, Address]>(
 export const sendmmsg = call<[Fd, Address, number, number]>('int sendmmsg(int, uintptr_t, unsigned int, int)');
 export const recvmsg = call<[Fd, Address, number]>('intptr_t recvmsg(int, uintptr_t, int)');
 export const sendmsg = call<[Fd, Address, number]>('intptr_t sendmsg(int, uintptr_t, int)');
+export const schedYield = call<[]>('int sched_yield()');
 export const epollWait = call<[Fd, Address, number, number]>('int epoll_wait(int, uintptr_t, int, int)');
 export const epollControl = call<[Fd, number, Fd, Address]>('int epoll_ctl(int, int, int, uintptr_t)');
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLink, type Link } from '../../../src/dataplane/io/link.ts';
-import { lower, Poller, Wake } from '../../../src/dataplane/io/poller.ts';
+import { Lookout } from '../../../src/dataplane/io/lookout.ts';
+import { lower, Poller, UNREAD, Wake } from '../../../src/dataplane/io/poller.ts';
 import { addressOf, read, write } from '../../../src/dataplane/io/syscalls.ts';
 
 const bytes = new Uint8Array(256);
@@ -39,6 +40,46 @@ describe('a poller', () => {
     while (take(link.device[0]!) > 0);
     poller.wait(1000);
     expect(told).toEqual([2, 2]);
+  });
+
+  it('reads from the first descriptor in the wait itself where it can, and leaves the others to who is told', () => {
+    const room = new Uint8Array(256);
+    const told: number[][] = [];
+    for (const queue of [0, 1]) {
+      const fd = link.device[queue]!;
+      const values = [fd, addressOf(room) + 128 * queue, 60];
+      const watch = poller.watch(fd, (result) => told.push([queue, result]), { name: 'read', values });
+      poller.setArgument(watch, 2, 128);
+    }
+    bytes.fill(7, 0, 100);
+    for (const fd of link.host) send(fd);
+    poller.wait(1000);
+    const done = process.arch === 'x64' ? 100 : UNREAD;
+    expect(told).toEqual([
+      [0, done],
+      [1, UNREAD],
+    ]);
+    poller.wait(1000);
+    // The first has been read, so that the second one is first now.
+    if (done === 100) {
+      expect(told[2]).toEqual([1, 100]);
+      expect([...room]).toEqual([0, 128].flatMap(() => Array.from({ length: 128 }, (_, i) => (i < 100 ? 7 : 0))));
+    }
+  });
+
+  it('keeps apart the calls of more descriptors than it has room for at first', () => {
+    const links = Array.from({ length: 6 }, () => createLink(2));
+    const fds = links.flatMap(({ device }) => device);
+    const told: number[] = [];
+    for (const fd of fds)
+      poller.watch(fd, (result) => told.push(result), { name: 'read', values: [fd, addressOf(bytes), 256] });
+    for (const [index, host] of links.flatMap(({ host }) => host).entries()) {
+      write(host, addressOf(bytes), 10 + index);
+      poller.wait(1000);
+    }
+    if (process.arch === 'x64') expect(told).toEqual(fds.map((_, index) => 10 + index));
+    else expect(told).toEqual(fds.map(() => UNREAD));
+    for (const one of links) one.close();
   });
 
   it('does not tell what is of no interest', () => {
@@ -94,5 +135,18 @@ describe('a poller', () => {
     wake.close();
     wake.raise();
     expect(poller.wait(0)).toBe(false);
+  });
+});
+
+describe('a lookout', () => {
+  it('finds what is there, and sleeps some times after a look in vain before it looks again', () => {
+    const lookout = new Lookout(poller);
+    let found = 0;
+    poller.watch(link.device[0]!, () => found++);
+    expect(lookout.look()).toBe(false);
+    send(link.host[0]!);
+    expect(lookout.look()).toBe(false);
+    while (!lookout.look());
+    expect(found).toBe(1);
   });
 });
