@@ -35,7 +35,7 @@ import { roundsOf } from "./aes-key";
 import { slicedKeysSize, sliceKeys } from "./aes-lanes";
 import { STREAM_MASK, STREAM_SIZE } from "./aes-streams";
 import { loadPartial, storePartial } from "./bytes";
-import { accept, icvDifference, rejectIcv } from "./verdict";
+import { accept, rejectIcv, tagDiffers } from "./verdict";
 
 /** AAD that is longer has another encoding (SP 800-38C §A.2.2), which ESP never needs. */
 export const CCM_AAD_LIMIT: u32 = 0xff00;
@@ -44,10 +44,9 @@ const FLAGS: u32 = 3;
 const FLAG_AAD: u32 = 64;
 const FIRST_COUNTER: u32 = 1;
 
-// Scratch: aes-counter's, aes-chains', STREAMs, a tag.
+// Scratch: aes-counter's, aes-chains', STREAMs.
 const CHAINS_AT: usize = COUNTER_SCRATCH_SIZE;
-const TAG: usize = CHAINS_AT + CHAINS_SCRATCH_SIZE;
-const STREAMS: usize = TAG + 16;
+const STREAMS: usize = CHAINS_AT + CHAINS_SCRATCH_SIZE;
 
 /** @returns bytes of STATE */
 export function ccmStateLength(keyLength: u32): u32 {
@@ -95,8 +94,7 @@ function runChunk(
       cryptPayload(packet, stream, scratch);
       storePartial(icv, tag, icvLength);
     } else {
-      v128.store(scratch + TAG, tag);
-      if (icvDifference(scratch + TAG, icv, icvLength) != 0) {
+      if (tagDiffers(tag, icv, icvLength)) {
         rejectIcv(packet);
         continue;
       }

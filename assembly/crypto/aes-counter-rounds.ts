@@ -61,7 +61,7 @@ export function enterStreams(scratch: usize): void {
     v128.store(set + row, i64x2.splat(0));
   }
   middleRounds(set, 1, keys + 2 * SLICED_SIZE, 1);
-  memory.copy(column + 64, set, SLICED_SIZE);
+  for (let j: usize = 0; j < SLICED_SIZE; j += 16) v128.store(column + j, v128.load(set + j), 64);
 }
 
 /** Rounds 0 and 1 of the counter's last byte in each lane: 1· and 2· what SubBytes makes of it, to `to`. */

@@ -58,12 +58,13 @@ import {
   cryptSets,
   fillStreams,
   NARROW_SIZE,
+  noteWritten,
   STREAM_COLUMN,
   STREAM_MASK,
   STREAM_REST,
   STREAM_SIZE,
 } from "./aes-streams";
-import { xorKeystream } from "./bytes";
+import { wipeBlocks, xorKeystream } from "./bytes";
 
 /** Bytes that every STREAM has keystream for. */
 export const LONGEST_REST: u32 = 240;
@@ -81,7 +82,7 @@ export function startCounter(rounds: i32, first: u32, scratch: usize): void {
   store<u32>(scratch, rounds, ROUNDS);
   store<u32>(scratch, first, FIRST);
   store<u32>(scratch, 1, USED);
-  store<u32>(scratch, NARROW_SIZE, WRITTEN);
+  store<u32>(scratch, STREAM_REST, WRITTEN);
   if (IS_WIDE) startBits(scratch + BITS);
 }
 
@@ -106,7 +107,10 @@ export function useCounterKey(keys: usize, prefix: u32, scratch: usize): void {
 /** Wipes what this file had in scratch and in STREAMs: keystream, and what would give it back. */
 export function wipeCounter(streams: usize, count: u32, scratch: usize): void {
   const written = load<u32>(scratch, WRITTEN);
-  for (const end = streams + count * STREAM_SIZE; streams < end; streams += STREAM_SIZE) memory.fill(streams, 0, written);
+  for (const end = streams + count * STREAM_SIZE; streams < end; streams += STREAM_SIZE) {
+    if (written <= NARROW_SIZE) wipeBlocks(streams, written);
+    else memory.fill(streams, 0, written);
+  }
   if (IS_WIDE) wipeBits(scratch + BITS);
   memory.fill(scratch, 0, WORK + load<u32>(scratch, USED) * SET_SIZE);
 }
@@ -136,6 +140,7 @@ export function makeStreams(
     mixed |= 1 << (i >> 4);
   }
   if (mixed == 0) return;
+  noteWritten(NARROW_SIZE, scratch);
   let lanes = 0;
   for (let i = 0; i < count; i++) {
     if (!(mixed & (1 << (i >> 4)))) continue;
@@ -176,6 +181,7 @@ export function makeMixedStreams(
   list: usize, count: i32, payloads: bool, keys: usize, streams: usize, scratch: usize,
 ): void {
   useCounterKey(keys, 0, scratch);
+  noteWritten(NARROW_SIZE, scratch);
   store<u32>(scratch, 0, WHOLE);
   const first = load<u32>(scratch, FIRST);
   let most: u32 = 0;
@@ -243,6 +249,7 @@ export function cryptPayload(packet: usize, stream: usize, scratch: usize): void
     store<u32>(scratch, <u32>packet, LIST);
     prepareStreams(scratch + LIST, 1, high, scratch);
     storeStreams(1, stream, scratch);
+    noteWritten(NARROW_SIZE, scratch);
     const next = segmentBlocks(left, 0);
     if (isWide(next, scratch)) finishLanes(addWide(stream, 0, next, 0, scratch), scratch);
     else finishLanes(addRest(stream, 0, next, 0, scratch), scratch);
@@ -260,7 +267,7 @@ function addWide(stream: usize, first: u32, blocks: u32, lanes: i32, scratch: us
   const end = first + blocks;
   const runs = (end & 31) >= LEAST_RUN ? (end + 31) & ~31 : end & ~31;
   const keystream = stream + STREAM_REST - (first << 4);
-  store<u32>(scratch, max<u32>(load<u32>(scratch, WRITTEN), <u32>STREAM_REST + (max(runs, end) << 4)), WRITTEN);
+  noteWritten(<u32>STREAM_REST + (max(runs, end) << 4), scratch);
   addRuns(
     stream, stream + STREAM_COLUMN, keystream, runs,
     load<u32>(scratch, KEYS), load<i32>(scratch, ROUNDS), scratch + BITS,

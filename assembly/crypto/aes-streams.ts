@@ -19,6 +19,7 @@ import {
   startCounters,
   startSet,
   WORK,
+  WRITTEN,
 } from "./aes-counter-rounds";
 import { lastRoundWords, SET_SIZE, SLICED_SIZE, wordsToBlocks, xorWords } from "./aes-lanes";
 import { xorKeystream } from "./bytes";
@@ -30,6 +31,12 @@ export const STREAM_REST: usize = 64;
 /** Bytes of a STREAM, and those that have been written where none is wide. */
 export const STREAM_SIZE: u32 = IS_WIDE ? 4160 : 304;
 export const NARROW_SIZE: u32 = 304;
+
+/** Notes how much of STREAMs is to be wiped. */
+@inline
+export function noteWritten(bytes: u32, scratch: usize): void {
+  store<u32>(scratch, max(bytes, load<u32>(scratch, WRITTEN)), WRITTEN);
+}
 
 // ─── SETs of one packet ───────────────────────────────────────────────────────────────────────
 
@@ -78,6 +85,7 @@ export function fillStreams(masks: bool, first: u32, blocks: u32, streams: usize
   const work = scratch + WORK;
   const rest = first + (blocks & ~15);
   const end = streams + STREAM_REST + ((blocks & 15) << 4);
+  noteWritten(<u32>(end - streams), scratch);
   let counter = masks ? first - 1 : rest;
   let target = streams + (masks ? STREAM_MASK : STREAM_REST);
   while (target < end) {

@@ -12,6 +12,13 @@ export function partialMask(length: u32): v128 {
   return i8x16.lt_u(i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), i8x16.splat(<i8>length));
 }
 
+/** Zeroes `length` bytes, a multiple of 16, without memory.fill's way out of WebAssembly: 15 ns, more than a few stores. */
+@inline
+export function wipeBlocks(at: usize, length: u32): void {
+  const zero = i64x2.splat(0);
+  for (const end = at + length; at < end; at += 16) v128.store(at, zero);
+}
+
 /** Writes the first `length` bytes of `x` and no other; 0 ≤ length ≤ 16. */
 export function storePartial(address: usize, x: v128, length: u32): void {
   if (length & 16) {

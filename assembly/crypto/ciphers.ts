@@ -81,6 +81,12 @@ export function wantsOrder(encr: u32): bool {
   return encr == ENCR_AES_CBC || encr == ENCR_CHACHA20_POLY1305 || isCcm(encr);
 }
 
+/** Are there packets that the cipher cannot process? */
+@inline
+export function limitsLength(encr: u32): bool {
+  return encr == ENCR_AES_CBC || isCcm(encr);
+}
+
 /** Can the cipher process this packet at all? */
 @inline
 export function acceptsLength(encr: u32, packet: usize): bool {

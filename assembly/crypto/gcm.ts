@@ -51,7 +51,7 @@ import {
   timesH,
 } from "./ghash";
 import { HASH_LANES, hashLanes, LANES_SCRATCH_SIZE, messageBlocks, startLanes } from "./ghash-lanes";
-import { accept, icvDifference, rejectIcv } from "./verdict";
+import { accept, rejectIcv, tagDiffers } from "./verdict";
 
 /** What a run does to a packet. */
 type Mode = u32;
@@ -67,14 +67,13 @@ const FETCHED: usize = KEY_STATE + 256 + GHASH_FEW_SIZE;
 const FIRST_COUNTER: u32 = 2;
 
 // Scratch, behind aes-counter's.
-const TAG: usize = COUNTER_SCRATCH_SIZE;
 /** Where GMAC joins parts of its message. */
-const JOINT: usize = TAG + 16;
+const JOINT: usize = COUNTER_SCRATCH_SIZE;
 /** u32: the KEY whose round keys are in KEYS. */
-const SPREAD: usize = TAG + 48;
+const SPREAD: usize = JOINT + 48;
 /** u32: makes what is fetched needed. */
-const SUM: usize = TAG + 52;
-const HASH: usize = TAG + 64;
+const SUM: usize = JOINT + 52;
+const HASH: usize = JOINT + 64;
 const LANES: usize = HASH + HASH_SIZE;
 /**
  * Round keys, sliced, of one KEY and of a KEY in each lane. They would be 2816 bytes and more of every SA,
@@ -155,8 +154,8 @@ function run(mode: Mode, lengthField: usize, list: usize, count: i32, scratch: u
     }
   }
   wipeCounter(scratch + STREAMS, min(count, CHUNK), scratch);
-  // Round keys would decrypt; tags and nibbles tell of H.
-  memory.fill(scratch + TAG, 0, KEYS - TAG + slicedKeysSize(keyLength));
+  // Round keys would decrypt; nibbles tell of H.
+  memory.fill(scratch + JOINT, 0, KEYS - JOINT + slicedKeysSize(keyLength));
   if (mixed) memory.fill(scratch + LANE_KEYS, 0, slicedKeysSize(keyLength));
 }
 
@@ -283,8 +282,7 @@ function finish(mode: Mode, packet: usize, stream: usize, hash: v128, scratch: u
   if (seal) {
     storePartial(icv, tag, icvLength);
   } else {
-    v128.store(scratch + TAG, tag);
-    if (icvDifference(scratch + TAG, icv, icvLength) != 0) {
+    if (tagDiffers(tag, icv, icvLength)) {
       rejectIcv(packet);
       return;
     }

@@ -158,11 +158,21 @@ export function hashLanes(packets: usize, tables: usize, scratch: usize): usize 
   if (lengths != UNEQUAL && lengths != load<u64>(scratch, LENGTHS)) multiplyLengths(a, lengths, tables, scratch);
   /** Blocks at the end that need no work. */
   const known: u32 = lengths != UNEQUAL ? 1 : 0;
-  memory.fill(scratch + Y, 0, 64);
+  clearY(scratch);
   let n = max(max(messageBlocks(a), messageBlocks(b)), max(messageBlocks(c), messageBlocks(d)));
+  /** Are the first blocks the AADs? */
+  let begins = lengths != UNEQUAL && n == most + 1;
   while (n > 0) {
     const powers = ((n - 1) % GHASH_BLOCKS) + 1;
     let power = powers;
+    /** Highest power for words 2 and 3: an AAD of 8 bytes has none. */
+    let upper = powers;
+    if (begins) {
+      begins = false;
+      if (load<u32>(a, PACKET_AAD_LENGTH) <= 8) upper--;
+      stage(scratch, power--, false, aadOf(a), aadOf(b), aadOf(c), aadOf(d));
+      n--;
+    }
     for (; power > 0 && n > most; power--, n--) stageAny(scratch, power, power == powers, packets, n);
     for (; power > 0 && n >= least; power--, n--) {
       const at = <usize>n << 4;
@@ -172,7 +182,7 @@ export function hashLanes(packets: usize, tables: usize, scratch: usize): usize 
       );
     }
     for (; power > 0 && n > known; power--, n--) stageAny(scratch, power, power == powers, packets, n);
-    sumAll(scratch, ownTables, power, powers);
+    sumAll(scratch, ownTables, power, powers, upper);
     reduce(scratch);
     n -= power;
   }
@@ -191,13 +201,29 @@ export function hashLanes(packets: usize, tables: usize, scratch: usize): usize 
   return y;
 }
 
-/** Σ of the products with powers `from` + 1 to `to` of H, for all k. */
 @inline
-function sumAll(scratch: usize, tables: usize, from: u32, to: u32): void {
+function clearY(scratch: usize): void {
+  const zero = i64x2.splat(0);
+  v128.store(scratch, zero, Y);
+  v128.store(scratch, zero, Y + 16);
+  v128.store(scratch, zero, Y + 32);
+  v128.store(scratch, zero, Y + 48);
+}
+
+/** An AAD of one block. */
+@inline
+function aadOf(packet: usize): v128 {
+  return loadPartial(load<u32>(packet, PACKET_AAD), load<u32>(packet, PACKET_AAD_LENGTH));
+}
+
+/** Σ of the products with powers `from` + 1 to `to` of H, for all k; to `upper` for those of words 2 and 3 alone. */
+@inline
+function sumAll(scratch: usize, tables: usize, from: u32, to: u32, upper: u32): void {
   const words = scratch + (from << 4);
   const table = tables + from * POWER_SIZE;
   for (let k: usize = 0; k < PRODUCTS; k++) {
-    sumProducts(words + k * <usize>STAGE_STRIDE, table + k * PRODUCT_SIZE, to - from, scratch + SUMS + (k << 5));
+    const powers = (k - 3 < 3 ? upper : to) - from;
+    sumProducts(words + k * <usize>STAGE_STRIDE, table + k * PRODUCT_SIZE, powers, scratch + SUMS + (k << 5));
   }
 }
 

@@ -37,6 +37,7 @@ import {
   isAead,
   isCombined,
   joinsKeys,
+  limitsLength,
   UNKNOWN_SUITE,
   wantsOrder,
 } from "./ciphers";
@@ -132,8 +133,10 @@ function runGroup(list: usize, count: i32, seal: bool): void {
   const encr = load<u32>(key, KEY_ENCR);
   const integ = load<u32>(key, KEY_INTEG);
   const work = scratch + GROUPING_SIZE;
-  count = dropBadLengths(encr, list, count);
-  if (count == 0) return;
+  if (limitsLength(encr)) {
+    count = dropBadLengths(encr, list, count);
+    if (count == 0) return;
+  }
   if (count > 1 && wantsOrder(encr)) orderByLength(list, count, scratch);
   if (isCombined(encr, integ)) {
     if (seal) cipherSeal(encr, list, count, work);

@@ -1,4 +1,5 @@
 /** What happens to a packet once its fate is known: the one place that accepts and refuses. */
+import { partialMask } from "./bytes";
 import { PACKET_LENGTH, PACKET_PAYLOAD, PACKET_STATUS, STATUS_BAD_ICV, STATUS_BAD_LENGTH, STATUS_OK } from "../layout";
 
 @inline
@@ -15,6 +16,16 @@ export function rejectIcv(packet: usize): void {
 /** Refuses a packet whose length does not fit the cipher; its bytes stay as they are. */
 export function rejectLength(packet: usize): void {
   store<u32>(packet, STATUS_BAD_LENGTH, PACKET_STATUS);
+}
+
+/**
+ * Is the ICV in the packet another one than the tag that was computed? In one comparison, so time tells nothing
+ * about where they differ.
+ * @param length bytes of the ICV, at most 16
+ */
+@inline
+export function tagDiffers(tag: v128, icv: usize, length: u32): bool {
+  return v128.any_true(v128.and(v128.xor(tag, v128.load(icv)), partialMask(length)));
 }
 
 /**
