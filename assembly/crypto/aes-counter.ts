@@ -64,7 +64,7 @@ import {
   STREAM_REST,
   STREAM_SIZE,
 } from "./aes-streams";
-import { wipeBlocks, xorKeystream } from "./bytes";
+import { wipeLines, xorKeystream } from "./bytes";
 
 /** Bytes that every STREAM has keystream for. */
 export const LONGEST_REST: u32 = 240;
@@ -108,7 +108,7 @@ export function useCounterKey(keys: usize, prefix: u32, scratch: usize): void {
 export function wipeCounter(streams: usize, count: u32, scratch: usize): void {
   const written = load<u32>(scratch, WRITTEN);
   for (const end = streams + count * STREAM_SIZE; streams < end; streams += STREAM_SIZE) {
-    if (written <= NARROW_SIZE) wipeBlocks(streams, written);
+    if (written <= NARROW_SIZE) wipeLines(streams, written);
     else memory.fill(streams, 0, written);
   }
   if (IS_WIDE) wipeBits(scratch + BITS);
@@ -226,13 +226,16 @@ function aimLane(
 }
 
 /** XORs the keystream of its STREAM, and of as many segments as there are, to a packet's payload. */
+@inline
 export function cryptPayload(packet: usize, stream: usize, scratch: usize): void {
+  const length = load<u32>(packet, PACKET_LENGTH);
+  if (length <= LONGEST_REST) xorKeystream(load<u32>(packet, PACKET_PAYLOAD), stream + STREAM_REST, length);
+  else cryptSegments(packet, stream, scratch);
+}
+
+function cryptSegments(packet: usize, stream: usize, scratch: usize): void {
   let at: usize = load<u32>(packet, PACKET_PAYLOAD);
   let left = load<u32>(packet, PACKET_LENGTH);
-  if (left <= LONGEST_REST) {
-    xorKeystream(at, stream + STREAM_REST, left);
-    return;
-  }
   let first = load<u32>(scratch, FIRST);
   for (let high: u32 = 1; ; high++) {
     const blocks = segmentBlocks(left, first);

@@ -2,7 +2,7 @@
  * What counter mode keeps of each packet, and the SETs whose lanes all belong to one packet or to sixteen alike.
  *
  *  STREAM:
- *    0        16            32       48       64                                   304, wide: 4160
+ *    0        16            32       48       64                                   320, wide: 4160
  *    +--------+------+------+--------+--------+--------- ··· ----------------------+
  *    | after 2| col. 0 (4)  |   –    | mask   | keystream of up to 15 blocks; wide: 256
  *    +--------+------+------+--------+--------+--------- ··· ----------------------+
@@ -28,9 +28,9 @@ export const STREAM_COLUMN: usize = 16;
 /** The keystream block before the payload's: what masks the tag of GCM and CCM. */
 export const STREAM_MASK: usize = 48;
 export const STREAM_REST: usize = 64;
-/** Bytes of a STREAM, and those that have been written where none is wide. */
-export const STREAM_SIZE: u32 = IS_WIDE ? 4160 : 304;
-export const NARROW_SIZE: u32 = 304;
+/** Bytes of a STREAM, a multiple of 64, and those that may be written where none is wide. */
+export const STREAM_SIZE: u32 = IS_WIDE ? 4160 : 320;
+export const NARROW_SIZE: u32 = 320;
 
 /** Notes how much of STREAMs is to be wiped. */
 @inline
