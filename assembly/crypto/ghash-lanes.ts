@@ -30,6 +30,7 @@
  *     +------+------+------+------+-- ·· --+------+------+
  */
 import { PACKET_AAD, PACKET_AAD_LENGTH, PACKET_LENGTH, PACKET_PAYLOAD } from "../layout";
+import { IS_WIDE } from "./aes-bits";
 import { lookUp } from "./aes-sbox";
 import { NIBBLE_MASK } from "./aes-tables.gen";
 import { loadPartial } from "./bytes";
@@ -64,6 +65,12 @@ const LENGTHS_TIMES: usize = Y + 64;
 const LENGTHS: usize = LENGTHS_TIMES + 64;
 /** Bytes of scratch, a multiple of 64. */
 export const LANES_SCRATCH_SIZE: usize = 1344;
+
+/**
+ * Are all columns of a product summed up in one pass? Older compilers of V8 (Node.js 20) load all tables of a pass
+ * first, which do not fit the machine's registers then; newer ones leave them where they are.
+ */
+const ONE_PASS: bool = IS_WIDE;
 
 /** Stands in LENGTHS for none; no packet is so long. */
 const UNEQUAL: u64 = 0xffffffffffffffff;
@@ -302,25 +309,38 @@ function stage(scratch: usize, power: u32, first: bool, a: v128, b: v128, c: v12
 @inline
 function sumProducts(words: usize, table: usize, powers: u32, sum: usize): void {
   const mask = v128.load(NIBBLE_MASK);
+  const end = words + (powers << 4);
   let c0 = i64x2.splat(0);
   let c1 = c0;
   let c2 = c0;
   let c3 = c0;
   let c4 = c0;
   // From H^1 on: the highest power goes with Y, which is known last.
-  for (let end = words + (powers << 4); words < end; words += 16, table += POWER_SIZE) {
-    const x = v128.load(words);
+  for (let at = words, entry = table; at < end; at += 16, entry += POWER_SIZE) {
+    const x = v128.load(at);
     const l = v128.and(x, mask);
     const h = v128.and(i16x8.shr_u(x, 4), mask);
-    c0 = v128.xor(c0, v128.xor(lookUp(v128.load(table, 0), l), lookUp(v128.load(table, 16), h)));
-    c1 = v128.xor(c1, v128.xor(lookUp(v128.load(table, 32), l), lookUp(v128.load(table, 48), h)));
-    c2 = v128.xor(c2, v128.xor(lookUp(v128.load(table, 64), l), lookUp(v128.load(table, 80), h)));
-    c3 = v128.xor(c3, v128.xor(lookUp(v128.load(table, 96), l), lookUp(v128.load(table, 112), h)));
-    c4 = v128.xor(c4, v128.xor(lookUp(v128.load(table, 128), l), lookUp(v128.load(table, 144), h)));
+    c0 = v128.xor(c0, v128.xor(lookUp(v128.load(entry, 0), l), lookUp(v128.load(entry, 16), h)));
+    c1 = v128.xor(c1, v128.xor(lookUp(v128.load(entry, 32), l), lookUp(v128.load(entry, 48), h)));
+    c2 = v128.xor(c2, v128.xor(lookUp(v128.load(entry, 64), l), lookUp(v128.load(entry, 80), h)));
+    if (!ONE_PASS) continue;
+    c3 = v128.xor(c3, v128.xor(lookUp(v128.load(entry, 96), l), lookUp(v128.load(entry, 112), h)));
+    c4 = v128.xor(c4, v128.xor(lookUp(v128.load(entry, 128), l), lookUp(v128.load(entry, 144), h)));
   }
   // Column q moves up by q bytes, within 64 bits; a word's later bytes are its more significant ones.
-  v128.store(sum, v128.xor(v128.xor(c0, i32x4.shl(c1, 8)), v128.xor(i32x4.shl(c2, 16), i32x4.shl(c3, 24))));
-  v128.store(sum, v128.xor(v128.xor(c4, i32x4.shr_u(c3, 8)), v128.xor(i32x4.shr_u(c2, 16), i32x4.shr_u(c1, 24))), 16);
+  const low = v128.xor(v128.xor(c0, i32x4.shl(c1, 8)), i32x4.shl(c2, 16));
+  const high = v128.xor(i32x4.shr_u(c2, 16), i32x4.shr_u(c1, 24));
+  if (!ONE_PASS) {
+    for (let at = words, entry = table; at < end; at += 16, entry += POWER_SIZE) {
+      const x = v128.load(at);
+      const l = v128.and(x, mask);
+      const h = v128.and(i16x8.shr_u(x, 4), mask);
+      c3 = v128.xor(c3, v128.xor(lookUp(v128.load(entry, 96), l), lookUp(v128.load(entry, 112), h)));
+      c4 = v128.xor(c4, v128.xor(lookUp(v128.load(entry, 128), l), lookUp(v128.load(entry, 144), h)));
+    }
+  }
+  v128.store(sum, v128.xor(low, i32x4.shl(c3, 24)));
+  v128.store(sum, v128.xor(high, v128.xor(c4, i32x4.shr_u(c3, 8))), 16);
 }
 
 @inline
