@@ -4,31 +4,41 @@
 // V8 makes one 256-bit instruction of two 128-bit ones if they do the same to both halves of what ends up in
 // neighbouring stores. So every statement below is printed twice, for half a and half b: `$` in a name becomes
 // the half's letter, `@n` the offset n or n + 16. It finds one pair of stores an address and basic block, so no
-// block stores to where it has stored before.
+// block stores to where it has stored before. Half b comes first: a pair whose lower half is stored first is stored
+// twice, lest a trap between both be unseen.
+//
+// What does not fit into registers is kept in linear memory, by `allocate` below: V8 would keep it on the stack, whose
+// address differs from process to process, and where that equals the state's modulo 4096, loads wait for stores that
+// are none of theirs: AES then takes half as long again for as long as the process lives.
 //
 // SubBytes: Boyar and Peralta, "A small depth-16 circuit for the AES S-box" (2012), their 115 gates of smallest
-// size; what NOTs it has make up the constant 0x63, which is in the round keys. Checked below for all bytes.
+// size; what NOTs it has make up the constant 0x63, which is in the round keys. Checked below for all bytes. Gates stand
+// in an order that needs few registers (found by annealing), each that one other gate needs in front of that one, for
+// Binaryen moves it there.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const file = join(dirname(dirname(fileURLToPath(import.meta.url))), 'assembly/crypto/aes-bits.gen.ts');
+/** V8 has fifteen for vectors; with two to spare it keeps none on the stack. */
+const REGISTERS = 13;
+let mostSpills = 0;
 const range = (n) => Array.from({ length: n }, (_, i) => i);
 
 /** x0 … x7 to s0 … s7, most significant bit first. */
 const CIRCUIT = `
-y14=x3^x5 y13=x0^x6 y9=x0^x3 y8=x0^x5 t0=x1^x2 y1=t0^x7 y4=y1^x3 y12=y13^y14 y2=y1^x0 y5=y1^x6 y3=y5^y8
-t1=x4^y12 y15=t1^x5 y20=t1^x1 y6=y15^x7 y10=y15^t0 y11=y20^y9 y7=x7^y11 y17=y10^y11 y19=y10^y8 y16=t0^y11
-y21=y13^y16 y18=x0^y16 t2=y12&y15 t3=y3&y6 t4=t3^t2 t5=y4&x7 t6=t5^t2 t7=y13&y16 t8=y5&y1 t9=t8^t7 t10=y2&y7
-t11=t10^t7 t12=y9&y11 t13=y14&y17 t14=t13^t12 t15=y8&y10 t16=t15^t12 t17=t4^t14 t18=t6^t16 t19=t9^t14
-t20=t11^t16 t21=t17^y20 t22=t18^y19 t23=t19^y21 t24=t20^y18 t25=t21^t22 t26=t21&t23 t27=t24^t26 t28=t25&t27
-t29=t28^t22 t30=t23^t24 t31=t22^t26 t32=t31&t30 t33=t32^t24 t34=t23^t33 t35=t27^t33 t36=t24&t35 t37=t36^t34
-t38=t27^t36 t39=t29&t38 t40=t25^t39 t41=t40^t37 t42=t29^t33 t43=t29^t40 t44=t33^t37 t45=t42^t41 z0=t44&y15
-z1=t37&y6 z2=t33&x7 z3=t43&y16 z4=t40&y1 z5=t29&y7 z6=t42&y11 z7=t45&y17 z8=t41&y10 z9=t44&y12 z10=t37&y3
-z11=t33&y4 z12=t43&y13 z13=t40&y5 z14=t29&y2 z15=t42&y9 z16=t45&y14 z17=t41&y8 t46=z15^z16 t47=z10^z11
-t48=z5^z13 t49=z9^z10 t50=z2^z12 t51=z2^z5 t52=z7^z8 t53=z0^z3 t54=z6^z7 t55=z16^z17 t56=z12^t48 t57=t50^t53
-t58=z4^t46 t59=z3^t54 t60=t46^t57 t61=z14^t57 t62=t52^t58 t63=t49^t58 t64=z4^t59 t65=t61^t62 t66=z1^t63
-s0=t59^t63 s6=t56^t62 s7=t48^t60 t67=t64^t65 s3=t53^t66 s4=t51^t66 s5=t47^t65 s1=t64^s3 s2=t55^t67`
+t0=x1^x2 y14=x3^x5 y13=x0^x6 y8=x0^x5 y1=t0^x7 y12=y13^y14 t1=x4^y12 y9=x0^x3 y2=y1^x0 y15=t1^x5 y20=t1^x1
+y11=y20^y9 y10=y15^t0 y16=t0^y11 t12=y9&y11 t2=y12&y15 y4=y1^x3 y6=y15^x7 y7=x7^y11 t7=y13&y16 y17=y10^y11
+y5=y1^x6 t13=y14&y17 t14=t13^t12 y3=y5^y8 t15=y8&y10 t16=t15^t12 t3=y3&y6 t4=t3^t2 t17=t4^t14 t21=t17^y20 t8=y5&y1
+t9=t8^t7 t19=t9^t14 y21=y13^y16 t23=t19^y21 t10=y2&y7 t11=t10^t7 t20=t11^t16 y18=x0^y16 t24=t20^y18 t5=y4&x7
+t6=t5^t2 t18=t6^t16 y19=y10^y8 t22=t18^y19 t25=t21^t22 t26=t21&t23 t27=t24^t26 t31=t22^t26 t30=t23^t24 t32=t31&t30
+t33=t32^t24 t35=t27^t33 t36=t24&t35 t28=t25&t27 t29=t28^t22 z5=t29&y7 t34=t23^t33 t37=t36^t34 t38=t27^t36
+t39=t29&t38 t40=t25^t39 z4=t40&y1 t41=t40^t37 t42=t29^t33 z2=t33&x7 t43=t29^t40 t45=t42^t41 z7=t45&y17 z12=t43&y13
+z13=t40&y5 t48=z5^z13 z16=t45&y14 t44=t33^t37 z3=t43&y16 z10=t37&y3 z6=t42&y11 t54=z6^z7 t59=z3^t54 z15=t42&y9
+t46=z15^z16 t64=z4^t59 z0=t44&y15 t53=z0^z3 t58=z4^t46 z8=t41&y10 t52=z7^z8 t62=t52^t58 z9=t44&y12 t49=z9^z10
+t63=t49^t58 s0=t59^t63 t50=z2^z12 t57=t50^t53 z1=t37&y6 t66=z1^t63 z14=t29&y2 t61=z14^t57 t65=t61^t62 t51=z2^z5
+s4=t51^t66 z11=t33&y4 t47=z10^z11 s5=t47^t65 t56=z12^t48 s6=t56^t62 z17=t41&y8 t55=z16^z17 t67=t64^t65 s2=t55^t67
+s3=t53^t66 s1=t64^s3 t60=t46^t57 s7=t48^t60`
   .trim()
   .split(/\s+/)
   .map((gate) => gate.match(/^(\w+)=(\w+)([&^])(\w+)$/).slice(1));
@@ -58,8 +68,8 @@ function halves(lines, indent = '  ') {
     if (!both) printed.push(`${indent}${line};`);
     else
       for (const [letter, offset] of [
-        ['a', 0],
         ['b', 16],
+        ['a', 0],
       ]) {
         const name = line.match(/^(\w+)\$ = /)?.[1];
         const text = line.replaceAll('$', letter).replace(/@(\d+)/g, (_, at) => String(Number(at) + offset));
@@ -75,60 +85,100 @@ const and = (a, b) => `v128.and(${a}, ${b})`;
 const load = (base, at) => `v128.load(${base}, @${at})`;
 const store = (base, at, x) => `v128.store(${base}, ${x}, @${at})`;
 
+/**
+ * Says what stays in registers and what waits at `spills`: what is needed last goes there.
+ * @param operations [result, operands, how it is printed], @param inputs how each is loaded, @param outputs [base, offset]
+ * @returns lines
+ */
+function allocate(operations, inputs, outputs) {
+  const lines = [];
+  const held = new Set();
+  const home = new Map(inputs);
+  let spills = 0;
+  const needed = (name, from) => {
+    const at = operations.findIndex(([, operands], i) => i >= from && operands.includes(name));
+    return at < 0 ? Number.POSITIVE_INFINITY : at;
+  };
+  const makeRoom = (i, kept) => {
+    for (const name of held) if (needed(name, i) === Number.POSITIVE_INFINITY) held.delete(name);
+    while (held.size >= REGISTERS) {
+      const later = (a, b) => needed(b, i) - needed(a, i) || home.has(b) - home.has(a);
+      const [name] = [...held].filter((one) => !kept.includes(one)).sort(later);
+      if (!home.has(name)) {
+        lines.push(store('spills', 32 * spills, `${name}$`));
+        home.set(name, load('spills', 32 * spills++));
+      }
+      held.delete(name);
+    }
+  };
+  for (const [i, [result, operands, print]] of operations.entries()) {
+    for (const name of operands) {
+      if (held.has(name)) continue;
+      makeRoom(i, operands);
+      lines.push(`${name}$ = ${home.get(name)}`);
+      held.add(name);
+    }
+    makeRoom(i + 1, []);
+    held.add(result);
+    lines.push(`${result}$ = ${print(...operands.map((name) => `${name}$`))}`);
+    const at = outputs.get(result);
+    if (at === undefined) continue;
+    lines.push(store(...at, `${result}$`));
+    home.set(result, load(...at));
+  }
+  mostSpills = Math.max(mostSpills, spills);
+  return lines;
+}
+
 /** Offset of a plane: one bit of 64 blocks' bytes of a row. */
 const plane = (row, weight) => 32 * (8 * row + weight);
 /** The bit that joins `weight` when times 2 takes x^7 to x^8 = x^4 + x^3 + x + 1. */
 const reduces = (weight) => [1, 3, 4].includes(weight);
 
-const substitute = [
-  ...range(8).map((n) => `x${n}$ = ${load('from', plane(0, 7 - n))}`),
-  ...CIRCUIT.map(([to, a, gate, b]) => `${to}$ = ${gate === '&' ? and(`${a}$`, `${b}$`) : xor(`${a}$`, `${b}$`)}`),
-  ...range(8).map((n) => store('to', plane(0, 7 - n), `s${n}$`)),
-];
+/** @param input what loads or makes x0 … x7 */
+const substitution = (input) =>
+  allocate(
+    CIRCUIT.map(([to, a, gate, b]) => [to, [a, b], gate === '&' ? and : xor]),
+    new Map(range(8).map((n) => [`x${n}`, input(n)])),
+    new Map(range(8).map((n) => [`s${n}`, ['to', plane(0, 7 - n)]])),
+  );
+const substitute = substitution((n) => load('from', plane(0, 7 - n)));
 
-const enter = [
-  ...range(8).map(
-    (n) => `x${n}$ = ${xor(`v128.load(constants$, ${512 + 16 * (7 - n)})`, `v128.load(start$, ${plane(0, 7 - n)})`)}`,
-  ),
-  ...substitute.slice(8),
-];
+const enter = substitution((n) =>
+  xor(`v128.load(constants$, ${512 + 16 * (7 - n)})`, `v128.load(start$, ${plane(0, 7 - n)})`),
+);
 
 const ONE = '1, 2, 3, 0';
 const shuffle = (x, lanes) => `i32x4.shuffle(${x}, ${x}, ${lanes})`;
 /** ShiftRows: columns are lanes. V8 pairs shuffles by one lane and by three, but not by two. */
-const shiftRow = (row, x) =>
-  [
-    [],
-    [`${x} = ${shuffle(x, ONE)}`],
-    [`${x} = ${shuffle(x, ONE)}`, `${x} = ${shuffle(x, ONE)}`],
-    [`${x} = ${shuffle(x, '3, 0, 1, 2')}`],
-  ][row];
+const SHIFTS = [[], [ONE], [ONE, ONE], ['3, 0, 1, 2']];
+const shiftRow = (row, x) => SHIFTS[row].map((lanes) => `${x} = ${shuffle(x, lanes)}`);
 
 /** With p_r = x_r + x_{r+1} (mod 4): out_r = x_{r+1} + p_{r+2} + 2·p_r, plane by plane. */
-const pairSums = (name) => range(4).map((row) => `${name}${row}$ = ${xor(`x${row}$`, `x${(row + 1) & 3}$`)}`);
-const loadRows = (weight) => range(4).map((row) => `x${row}$ = ${load('products', plane(row, weight))}`);
-const mix = [
-  ...loadRows(7),
-  ...pairSums('top'),
-  ...range(8).flatMap((weight) => {
-    const [now, below] = weight & 1 ? ['p', 'q'] : ['q', 'p'];
-    return [
-      ...loadRows(weight),
-      ...pairSums(now),
-      ...range(4).flatMap((row) => [
-        `out${row}$ = ${xor(
-          `x${(row + 1) & 3}$`,
-          `v128.load(keys, ${plane(row, weight) / 2})`,
-          `${now}${(row + 2) & 3}$`,
-          weight === 0 ? `top${row}$` : `${below}${row}$`,
-          ...(reduces(weight) ? [`top${row}$`] : []),
-        )}`,
-        ...shiftRow(row, `out${row}$`),
-      ]),
-      ...range(4).map((row) => store('state', plane(row, weight), `out${row}$`)),
-    ];
-  }),
-];
+const pairSums = (weight) =>
+  range(4).map((row) => [`p${row}_${weight}`, [`x${row}_${weight}`, `x${(row + 1) & 3}_${weight}`], xor]);
+const mixRow = (weight, row) => {
+  const terms = [`x${(row + 1) & 3}_${weight}`, `p${(row + 2) & 3}_${weight}`, `p${row}_${(weight - 1) & 7}`];
+  if (reduces(weight)) terms.push(`p${row}_7`);
+  const key = `v128.load(keys, ${plane(row, weight) / 2})`;
+  const names = range(SHIFTS[row].length + 1).map((n) => `out${row}_${weight}_${SHIFTS[row].length - n}`);
+  return [
+    [names[0], terms, (x, ...rest) => xor(x, key, ...rest)],
+    ...SHIFTS[row].map((lanes, n) => [names[n + 1], [names[n]], (x) => shuffle(x, lanes)]),
+  ];
+};
+const planes = range(8).flatMap((weight) => range(4).map((row) => [row, weight]));
+const mix = allocate(
+  [
+    ...pairSums(7),
+    ...range(8).flatMap((weight) => [
+      ...(weight < 7 ? pairSums(weight) : []),
+      ...range(4).flatMap((row) => mixRow(weight, row)),
+    ]),
+  ],
+  new Map(planes.map(([row, weight]) => [`x${row}_${weight}`, load('products', plane(row, weight))])),
+  new Map(planes.map(([row, weight]) => [`out${row}_${weight}_0`, ['state', plane(row, weight)]])),
+);
 
 /** Times 2, into d0 … d7. */
 const double = range(8).map((weight) => {
@@ -190,21 +240,26 @@ const words = [
 
 const source = `// Printed by scripts/generate-aes-bits.mjs, which checks it: do not edit.
 
+/** Bytes of memory for what does not fit into registers. */
+export const SPILLS_SIZE: usize = ${32 * mostSpills};
+
 /** SubBytes of a row's eight planes, without 0x63. */
 @inline
-export function substitutePlanes(from: usize, to: usize): void {
+export function substitutePlanes(from: usize, to: usize, spills: usize): void {
 ${halves(substitute)}
 }
 
 /** MixColumns of 32 planes, AddRoundKey, and the next round's ShiftRows. */
 @inline
-export function mixPlanes(products: usize, keys: usize, state: usize): void {
+export function mixPlanes(products: usize, keys: usize, state: usize, spills: usize): void {
 ${halves(mix)}
 }
 
 /** SubBytes of a column's eight planes, which are behind the constants, with those of byte 15 added. */
 @inline
-export function enterPlanes(constantsa: usize, constantsb: usize, starta: usize, startb: usize, to: usize): void {
+export function enterPlanes(
+  constantsa: usize, constantsb: usize, starta: usize, startb: usize, to: usize, spills: usize,
+): void {
 ${halves(enter)}
 }
 

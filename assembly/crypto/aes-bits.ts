@@ -33,6 +33,7 @@ import {
   mixPlanes,
   multiplyPlanes,
   planesToBytes,
+  SPILLS_SIZE,
   spreadPlanes,
   substitutePlanes,
 } from "./aes-bits.gen";
@@ -47,8 +48,9 @@ export const IS_WIDE: bool = WIDE != 0;
 const RUN_BLOCKS: u32 = 32;
 /** PAIRs that go through each round one after the other. */
 const PAIRS: u32 = 4;
-const PAIR_SIZE: u32 = 2048;
 const PRODUCTS: usize = 1024;
+const SPILLS: usize = 2048;
+const PAIR_SIZE: u32 = <u32>((SPILLS + SPILLS_SIZE + 63) & ~63);
 /** Bytes of a round's key: the planes of one half. */
 const ROUND_KEY_SIZE: usize = 512;
 /** The first round in bits. */
@@ -72,9 +74,9 @@ const STARTS: usize = 128;
 const CONSTANTS: usize = STARTS + 1024;
 const CONSTANTS_SIZE: usize = 640;
 const ROUND_KEYS: usize = CONSTANTS + 2 * PAIRS * CONSTANTS_SIZE;
-/** Where STARTS are made: 16 planes. */
+/** Where STARTS are made: 16 planes, and spills. */
 const STARTING: usize = ROUND_KEYS + 12 * ROUND_KEY_SIZE;
-const WORK: usize = STARTING + 512;
+const WORK: usize = (STARTING + 512 + SPILLS_SIZE + 63) & ~63;
 /** Bytes of scratch, a multiple of 64; none in other builds. */
 export const BITS_SCRATCH_SIZE: usize = IS_WIDE ? WORK + PAIRS * PAIR_SIZE : 0;
 
@@ -182,13 +184,13 @@ function copyRun(from: usize, to: usize): void {
 function enterPair(pair: usize, at: usize): void {
   const a: usize = load<u32>(at, CONSTANTS_OF);
   const b: usize = load<u32>(at, CONSTANTS_OF + 4);
-  enterPlanes(a, b, load<u32>(at, START_OF), load<u32>(at, START_OF + 4), pair + PRODUCTS);
+  enterPlanes(a, b, load<u32>(at, START_OF), load<u32>(at, START_OF + 4), pair + PRODUCTS, pair + SPILLS);
   spreadPlanes(pair + PRODUCTS, SPREAD_MASKS, a, b, pair);
 }
 
 function middleRound(pair: usize, key: usize): void {
   substituteRows(pair);
-  mixPlanes(pair + PRODUCTS, key, pair);
+  mixPlanes(pair + PRODUCTS, key, pair, pair + SPILLS);
 }
 
 function lastRound(pair: usize, key: usize): void {
@@ -201,7 +203,7 @@ function lastRound(pair: usize, key: usize): void {
 @inline
 function substituteRows(pair: usize): void {
   const end = pair + PRODUCTS;
-  for (let row = pair; row < end; row += 256) substitutePlanes(row, row + PRODUCTS);
+  for (let row = pair; row < end; row += 256) substitutePlanes(row, row + PRODUCTS, pair + SPILLS);
 }
 
 // ─── Bytes to planes ──────────────────────────────────────────────────────────────────────────
@@ -235,7 +237,7 @@ function makeStarts(j: u32, keys: usize, bits: usize): void {
     v128.store(pair + (weight << 5), v128.xor(plane, counterPlane(weight, j << 1)));
     v128.store(pair + (weight << 5), v128.xor(plane, counterPlane(weight, (j << 1) | 1)), 16);
   }
-  substitutePlanes(pair, pair + 256);
+  substitutePlanes(pair, pair + 256, pair + 512);
   multiplyPlanes(pair + 256, START_MASKS, bits + STARTS + (j << 8));
   store<u32>(bits, load<u32>(bits, STARTED) | (1 << j), STARTED);
 }
