@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseHeader } from '../../src/control/wire/header.ts';
+import { EXCHANGE } from '../../src/control/wire/iana.ts';
 import { established, expectOneChild, holding } from './established.ts';
 import type { Datagram } from './network.ts';
 
@@ -232,6 +233,26 @@ describe('an IKE SA is rekeyed', () => {
     network.pass(10_000);
     expect(left.core.status(network.now).length + right.core.status(network.now).length).toBe(0);
     expect(left.sas.size + right.sas.size).toBe(0);
+  });
+
+  test('but not by a peer that goes on with it while its deletion is under way (RFC 7296 §2.25.2)', () => {
+    const hybrid = { proposals: ['aes128gcm16-prfsha256-x25519-ke1_mlkem512'] };
+    const { network, left, right } = established({ left: hybrid, right: hybrid });
+    const until = network.now + 100;
+    network.tamper = (datagram, from) => {
+      const { exchange, response } = parseHeader(datagram.data);
+      const isLost = from === left ? !response : exchange === EXCHANGE.IKE_FOLLOWUP_KE && network.now < until;
+      return isLost ? undefined : datagram;
+    };
+    network.command(right, 'rekey', 'left');
+    network.pass(100);
+    network.command(left, 'terminate', 'right');
+    network.pass(3_000);
+    network.tamper = (datagram) => datagram;
+    network.command(left, 'initiate', 'right');
+    network.pass(20_000);
+    expect(left.events.filter(({ type }) => type === 'ike-rekeyed')).toEqual([]);
+    expectOneChild(network, left, right);
   });
 
   test('when its time has come', () => {

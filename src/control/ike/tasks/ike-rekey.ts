@@ -214,6 +214,11 @@ export function respondIkeRekey(cx: Context, sa: IkeSa, { payloads }: Received):
       wipe(secret);
       throw new Failure('ERR_REKEYED', 'the IKE SA has been rekeyed already', NOTIFY.TEMPORARY_FAILURE);
     }
+    if (sa.state === 'DELETING' && sa.deletion?.cause !== 'expired') {
+      // It is wanted no more, and so is no heir of it.
+      wipe(secret);
+      throw new Failure('ERR_DELETED', 'the IKE SA is being deleted', NOTIFY.TEMPORARY_FAILURE);
+    }
     keySuccessor(cx, sa, next, proposal.transforms, { secret, additional, nonceI, nonceR });
     wipe(secret);
     becomeSuccessor(cx, sa, next);
