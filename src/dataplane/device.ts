@@ -5,8 +5,6 @@ import type { Arena } from './arena.ts';
 import type { ReadyCall } from './io/ready-calls.ts';
 import { EAGAIN, EINTR, errno, read, writev } from './io/syscalls.ts';
 
-/** A batch is read no further: what it touches stays in the processor's cache, and the first packets leave soon. */
-const BATCH_BYTES = 524_288;
 const FRAME_ROOM = SLOT_SIZE - OUT_SLOT_FRAME;
 
 export class Device {
@@ -14,6 +12,7 @@ export class Device {
   readonly #arena: Arena;
   readonly #base: number;
   readonly #failed: () => void;
+  #full = false;
 
   /** @param failed is told that the device can no longer be read */
   constructor(fd: number, arena: Arena, failed: () => void) {
@@ -27,24 +26,32 @@ export class Device {
    * Reads frames into slots until there are none.
    * @param slots absolute address of the first frame; the others follow SLOT_SIZE bytes apart
    * @param lengths index of the array in `words` that takes each frame's length
+   * @param room bytes after which it reads no more
    * @param first what `firstRead` has returned; nothing of it counts if it is negative
    * @returns frames read
    */
-  read(slots: number, most: number, words: Uint32Array, lengths: number, first: number): number {
+  read(slots: number, most: number, words: Uint32Array, lengths: number, room: number, first: number): number {
     let bytes = 0;
+    this.#full = false;
     for (let frame = 0; frame < most; frame++) {
       const length = frame === 0 && first >= 0 ? first : read(this.fd, slots + frame * SLOT_SIZE, FRAME_ROOM);
       if (length > 0) {
         words[lengths + frame] = length;
         bytes += length;
-        if (bytes >= BATCH_BYTES) return frame + 1;
-        continue;
+        if (bytes < room) continue;
+        this.#full = true;
+        return frame + 1;
       }
       const error = errno();
       if (length === 0 || (error !== EAGAIN && error !== EINTR)) this.#failed();
       return frame;
     }
     return most;
+  }
+
+  /** Has the last read ended because there was no more room? */
+  get full(): boolean {
+    return this.#full;
   }
 
   /** The call that reads a frame into the first slot. */

@@ -28,6 +28,7 @@ import {
   SLOTS,
 } from '../../assembly/layout/arena.ts';
 import type { Arena } from './arena.ts';
+import { BatchLimit } from './batch-limit.ts';
 import type { Device } from './device.ts';
 import { UNREAD } from './io/poller.ts';
 import type { ReadyCall } from './io/ready-calls.ts';
@@ -41,7 +42,6 @@ import type { BackendHolder } from './worker-backends.ts';
 /** IKE datagrams on their way to the engine's thread, per worker; a flood beyond is dropped. */
 const IKE_PENDING_MAX = 1024;
 
-/** Batches are kept near this size, so that what they touch stays in the processor's cache. */
 const BATCH_PACKETS = 512;
 const LEAST_SLOTS = 4;
 
@@ -58,6 +58,8 @@ export class Inbound {
   readonly #options: InboundOptions;
   readonly #arena: Arena;
   readonly #messages: number;
+  /** Packets of a batch, which is kept near it by asking for fewer datagrams: several packets may be in one. */
+  readonly #room = new BatchLimit(BATCH_PACKETS);
   #most = SLOTS;
 
   constructor(options: InboundOptions) {
@@ -84,6 +86,7 @@ export class Inbound {
   run(fd: number, source: number, first: number): void {
     const { kernel, backend, device } = this.#options;
     const arena = this.#arena;
+    const begun = this.#room.begin();
     const received = first === UNREAD ? recvmmsg(fd, this.#messages, this.#most, MSG_DONTWAIT, 0) : first;
     if (received <= 0) return;
     const packets = kernel.inboundPrepare(arena.address, source, received);
@@ -92,7 +95,8 @@ export class Inbound {
     device.write(IN_FRAMES, frames);
     if (arena.get(ARENA_IKE_COUNT) > 0) this.#postIke();
     kernel.inboundArm(arena.address, received);
-    if (packets > BATCH_PACKETS) this.#most = Math.max(LEAST_SLOTS, this.#most >>> 1);
+    this.#room.end(begun, packets >= this.#room.limit);
+    if (packets > this.#room.limit) this.#most = Math.max(LEAST_SLOTS, this.#most >>> 1);
     else if (received === this.#most) this.#most = Math.min(SLOTS, this.#most * 2);
   }
 

@@ -33,12 +33,15 @@ import {
   SLOTS,
 } from '../../assembly/layout/arena.ts';
 import type { Arena } from './arena.ts';
+import { BatchLimit } from './batch-limit.ts';
 import type { Device } from './device.ts';
 import type { ReadyCall } from './io/ready-calls.ts';
 import { IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE, IPPROTO_IP } from './io/socket-options.ts';
 import { EAGAIN, EINTR, EIO, ENOBUFS, errno, MSG_DONTWAIT, sendmmsg, setsockopt } from './io/syscalls.ts';
 import type { KernelExports } from './kernel.ts';
 import type { BackendHolder } from './worker-backends.ts';
+
+const BATCH_BYTES = 524_288;
 
 export interface OutboundOptions {
   readonly arena: Arena;
@@ -61,6 +64,8 @@ export class Outbound {
   readonly #lanes: Int32Array;
   /** Where the first frame is read to. */
   readonly #slots: number;
+  /** Bytes of a batch. */
+  readonly #room = new BatchLimit(BATCH_BYTES);
   /** Frames in the slots that are being worked on; 0 while the trap queue is. */
   #frames = 0;
   /** Where sending stopped. */
@@ -105,10 +110,13 @@ export class Outbound {
   run(first: number): void {
     if (this.#blocked) return;
     const { words, address } = this.#arena;
+    const { device } = this.#options;
+    const begun = this.#room.begin();
     const most = this.#alone ? 1 : SLOTS;
-    const frames = this.#options.device.read(this.#slots, most, words, (address + OUT_LENGTHS) >>> 2, first);
+    const frames = device.read(this.#slots, most, words, (address + OUT_LENGTHS) >>> 2, this.#room.limit, first);
     if (frames === 0) return;
     this.#begin(frames);
+    this.#room.end(begun, device.full);
     const { stamped } = this.#arena;
     // Where several batches fill a millisecond, frames come together if they are given the time.
     this.#alone = frames === 1 && stamped !== this.#before;
