@@ -1,14 +1,7 @@
-/**
- * `npm run simulate -- …`: looks for schedules that make the protocol core break a rule.
- *
- *   --seed N --schedules N   as many schedules, from that seed on, over all processors
- *   --tell N                 one schedule as a message sequence; a failing one is made smaller first
- *   --hostile N              as many mutated messages at a responder
- *   --flood N                as many spoofed IKE_SA_INITs a second, and an honest initiator
- */
+/** `npm run simulate -- …`: looks for schedules that make the protocol core break a rule. */
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { Command, InvalidArgumentError } from 'commander';
 import { drawSchedule } from './draw.ts';
 import { flood } from './flood.ts';
 import { heapInUse } from './heap.ts';
@@ -27,10 +20,9 @@ const MOST_LINES = 120;
 const FLOOD_LIMIT = 8_000;
 const HONEST_WITHIN = 3_000;
 
-const number = (value: string | undefined, fallback: number): number => {
-  const result = Number(value ?? fallback);
-  if (!Number.isSafeInteger(result) || result < 0) throw new Error(`"${value}" is not a count`);
-  return result;
+const wholeNumber = (value: string): number => {
+  if (!/^\d{1,15}$/.test(value)) throw new InvalidArgumentError('use a whole number');
+  return Number(value);
 };
 
 /** @returns whether no rule was broken */
@@ -55,13 +47,13 @@ async function simulate(first: number, schedules: number, threads: number): Prom
     new Promise((resolve, reject) => {
       const worker = new Worker(new URL('./worker.js', import.meta.url));
       const give = (): void => {
-        const count = Math.min(CHUNK, first + schedules - next);
-        if (count <= 0) {
+        const size = Math.min(CHUNK, first + schedules - next);
+        if (size <= 0) {
           resolve(worker.terminate().then(() => undefined));
           return;
         }
-        worker.postMessage({ first: next, count });
-        next += count;
+        worker.postMessage({ first: next, count: size });
+        next += size;
       };
       worker.on('message', (part: Tally) => {
         add(part);
@@ -143,23 +135,40 @@ function runFlood(perSecond: number): boolean {
   return after !== undefined && after <= HONEST_WITHIN;
 }
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string' },
-    schedules: { type: 'string' },
-    threads: { type: 'string' },
-    tell: { type: 'string' },
-    hostile: { type: 'string' },
-    flood: { type: 'string' },
-  },
-});
-
-async function main(): Promise<boolean> {
-  if (values.tell !== undefined) return tellOne(number(values.tell, 1));
-  if (values.hostile !== undefined) return runHostile(number(values.seed, 1), number(values.hostile, 100_000));
-  if (values.flood !== undefined) return runFlood(number(values.flood, 20_000));
-  const threads = number(values.threads, availableParallelism());
-  return simulate(number(values.seed, 1), number(values.schedules, 1000), threads);
+interface Options {
+  readonly seed: number;
+  readonly schedules: number;
+  readonly threads: number;
+  readonly tell?: number;
+  readonly hostile?: number;
+  readonly flood?: number;
 }
 
-process.exitCode = (await main()) ? 0 : 1;
+const program = new Command('simulate')
+  .description('Looks for schedules that make the protocol core break a rule; exit code 1 if one did')
+  .option('--seed <n>', 'seed of the first schedule', wholeNumber, 1)
+  .option('--schedules <n>', 'schedules, one a seed', wholeNumber, 1000)
+  .option('--threads <n>', 'threads', wholeNumber, availableParallelism())
+  .option('--tell <seed>', 'one schedule as a message sequence; a failing one is made smaller first', wholeNumber)
+  .option('--hostile <n>', 'instead: so many mutated messages at a responder', wholeNumber)
+  .option('--flood <n>', 'instead: so many spoofed IKE_SA_INITs a second, and an honest initiator', wholeNumber)
+  .addHelpText(
+    'after',
+    `
+Examples:
+  npm run simulate -- --schedules 20000
+  npm run simulate -- --tell 4013447
+  npm run simulate -- --hostile 1000000 --seed 7
+  npm run simulate -- --flood 20000`,
+  )
+  .showHelpAfterError()
+  .parse();
+
+async function main({ seed, schedules, threads, tell, hostile, flood }: Options): Promise<boolean> {
+  if (tell !== undefined) return tellOne(tell);
+  if (hostile !== undefined) return runHostile(seed, hostile);
+  if (flood !== undefined) return runFlood(flood);
+  return simulate(seed, schedules, Math.max(1, threads));
+}
+
+process.exitCode = (await main(program.opts<Options>())) ? 0 : 1;
