@@ -7,7 +7,7 @@
  * be made good on the way. Runs keep the order within a flow: whatever does not fit the flow's
  * latest run starts a new one behind it.
  */
-import { foldSum, storeIpv4Checksum, sumBytes, sumPseudoHeader } from "../ip/checksum";
+import { foldSum, storeIpv4Checksum, sumBytes, sumIpv4Header, sumPseudoHeader } from "../ip/checksum";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../ip/protocols";
 import { ARENA_CAPABILITIES, CAPABILITY_TUN_TSO, CAPABILITY_TUN_USO } from "../layout/arena";
 import { Candidate } from "./flow";
@@ -132,7 +132,7 @@ function continuesTcp(head: usize, a: usize, b: usize, length: u32): bool {
 function verifies(note: usize, total: u32, kind: u32, upper: u32): bool {
   const at: usize = load<u32>(note, NOTE_AT);
   const version: u32 = kind & KIND_IPV6 ? 6 : 4;
-  if (version == 4 && foldSum(sumBytes(at, upper)) != 0xffff) return false;
+  if (version == 4 && sumIpv4Header(at) != 0xffff) return false;
   const head = min(load<u32>(note, NOTE_HEAD), total);
   let sum = sumPseudoHeader(at, version, kind & KIND_TCP ? IPPROTO_TCP : IPPROTO_UDP, total - upper);
   sum += sumBytes(at + upper, head - upper);
