@@ -47,7 +47,21 @@ describe.runIf(process.arch === 'x64')('a call list', () => {
     list.run(4);
     expect(list.result(3)).not.toBe(0);
     expect([...block.bytes.subarray(32, 44)]).toEqual([9, 9, 9, 9, 9, 9, 9, 9, 0, 0, 0, 0]);
-    list.run(0);
+    expect(list.run(0)).toBe(true);
+  });
+
+  it('tells whether every call has returned 1, and nothing else', () => {
+    const list = CallList.create(3, 0)!;
+    for (const record of [0, 1, 2]) list.setFunction(record, functionAddress('abs'));
+    const run = (...values: readonly number[]) => {
+      for (const [record, value] of values.entries()) list.setArgument(record, 0, value);
+      return list.run(values.length);
+    };
+    expect(run(1, 1, 1)).toBe(true);
+    for (const wrong of [0, 2, 3, 0x7fffffff]) {
+      for (const at of [0, 1, 2]) expect(run(...[1, 1, 1].with(at, wrong))).toBe(false);
+    }
+    expect(run(1, 1)).toBe(true);
   });
 
   it('settles a packet before the contexts that it needs are freed', () => {

@@ -95,10 +95,10 @@ export class AeadBatch {
     this.#packets[slot] = packet;
     const payload = words[(packet + L.PACKET_PAYLOAD) >>> 2]!;
     calls.setPointer(first + AAD, 3, words[(packet + L.PACKET_AAD) >>> 2]!);
-    calls.setArgument(first + AAD, 4, words[(packet + L.PACKET_AAD_LENGTH) >>> 2]!);
+    calls.setLength(first + AAD, 4, words[(packet + L.PACKET_AAD_LENGTH) >>> 2]!);
     calls.setPointer(first + PAYLOAD, 1, payload);
     calls.setPointer(first + PAYLOAD, 3, payload);
-    calls.setArgument(first + PAYLOAD, 4, words[(packet + L.PACKET_LENGTH) >>> 2]!);
+    calls.setLength(first + PAYLOAD, 4, words[(packet + L.PACKET_LENGTH) >>> 2]!);
     block.setTag(this.#base + words[(packet + L.PACKET_ICV) >>> 2]!);
     this.#loadIv(block, words[(packet + L.PACKET_IV) >>> 2]!);
     if (this.#count === SLOTS) this.run();
@@ -111,12 +111,16 @@ export class AeadBatch {
     const calls = this.#calls;
     const callsPerPacket = this.#callsPerPacket;
     const words = this.#words;
-    calls.run(count * callsPerPacket);
+    const allDone = calls.run(count * callsPerPacket);
     this.#count = 0;
+    if (allDone) {
+      for (let slot = 0; slot < count; slot++) words[(this.#packets[slot]! + L.PACKET_STATUS) >>> 2] = L.STATUS_OK;
+      return;
+    }
     for (let slot = 0; slot < count; slot++) {
       const first = slot * callsPerPacket;
-      let done = calls.result(first);
-      for (let call = 1; call < callsPerPacket; call++) done &= calls.result(first + call);
+      let done = 1;
+      for (let call = 0; call < callsPerPacket; call++) if (calls.result(first + call) !== 1) done = 0;
       const packet = this.#packets[slot]!;
       if (done === 1) words[(packet + L.PACKET_STATUS) >>> 2] = L.STATUS_OK;
       else this.#fail(packet, this.#owners[slot]!.status(done));

@@ -3,7 +3,7 @@
  *
  * Getting from JavaScript into a function and back costs 20 to 45 ns with koffi, most of it for
  * addresses as arguments. A packet takes five calls, and what OpenSSL does in one of them often takes
- * less. So calls are written down in memory, as RECORDs, and sixty bytes of machine code make them:
+ * less. So calls are written down in memory, as RECORDs, and seventy bytes of machine code make them:
  *
  *      0         8         16        24        32        40        48        56
  *     +---------+---------+---------+---------+---------+---------+---------+---------+
@@ -22,14 +22,15 @@ const WORDS = RECORD / 4;
 const ARGUMENTS = 2;
 const RESULT = 14;
 
-/** `void run(RECORD *record, const RECORD *end)`, System V AMD64 ABI. */
+/** `int run(RECORD *record, const RECORD *end)`, System V AMD64 ABI: 0 if every call has returned 1. */
 const X86_64 = `
   53               push rbx
   55               push rbp
-  48 83 ec 08      sub  rsp, 8            calls want the stack aligned to 16
+  41 54            push r12               and calls want the stack aligned to 16
   48 89 fb         mov  rbx, rdi          record
   48 89 f5         mov  rbp, rsi          end
-  eb 22            jmp  test
+  45 31 e4         xor  r12d, r12d
+  eb 28            jmp  test
   48 8b 7b 08      mov  rdi, [rbx + 8]    next:
   48 8b 73 10      mov  rsi, [rbx + 16]
   48 8b 53 18      mov  rdx, [rbx + 24]
@@ -38,22 +39,25 @@ const X86_64 = `
   4c 8b 4b 30      mov  r9,  [rbx + 48]
   ff 13            call [rbx]
   48 89 43 38      mov  [rbx + 56], rax
+  83 f0 01         xor  eax, 1
+  41 09 c4         or   r12d, eax
   48 83 c3 40      add  rbx, 64
   48 39 eb         cmp  rbx, rbp          test:
-  72 d9            jb   next
-  48 83 c4 08      add  rsp, 8
+  72 d3            jb   next
+  44 89 e0         mov  eax, r12d
+  41 5c            pop  r12
   5d               pop  rbp
   5b               pop  rbx
   c3               ret
 `;
 
-type Run = (record: Address, end: Address) => void;
+type Run = (record: Address, end: Address) => number;
 
 /** undefined before the first try; null where there can be none. One for all lists of a thread. */
 let code: Run | null | undefined;
 
 function runner(): Run | null {
-  if (code === undefined) code = loadMachineCode<Run>(X86_64, 'void (uintptr_t, uintptr_t)');
+  if (code === undefined) code = loadMachineCode<Run>(X86_64, 'int (uintptr_t, uintptr_t)');
   return code;
 }
 
@@ -91,6 +95,11 @@ export class CallList {
     this.#set(record * WORDS + ARGUMENTS + argument * 2, value);
   }
 
+  /** An argument that never was 2^32 or more. @param value of 32 bits, not negative */
+  setLength(record: number, argument: number, value: number): void {
+    this.#words[record * WORDS + ARGUMENTS + argument * 2] = value;
+  }
+
   /** @param offset in linear memory */
   setPointer(record: number, argument: number, offset: number): void {
     const word = record * WORDS + ARGUMENTS + argument * 2;
@@ -99,9 +108,9 @@ export class CallList {
     this.#words[word + 1] = low > 0xffffffff ? this.#baseHigh + 1 : this.#baseHigh;
   }
 
-  /** Makes the first `count` calls, in their order. */
-  run(count: number): void {
-    this.#run(this.#address, this.#address + count * RECORD);
+  /** Makes the first `count` calls, in their order. @returns whether each of them has returned 1, as an `int` */
+  run(count: number): boolean {
+    return this.#run(this.#address, this.#address + count * RECORD) === 0;
   }
 
   /** @returns the low half of what a call has returned, an `int` */
