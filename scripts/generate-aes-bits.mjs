@@ -135,10 +135,11 @@ const plane = (row, weight) => 32 * (8 * row + weight);
 /** The bit that joins `weight` when times 2 takes x^7 to x^8 = x^4 + x^3 + x + 1. */
 const reduces = (weight) => [1, 3, 4].includes(weight);
 
+const gates = CIRCUIT.map(([to, a, gate, b]) => [to, [a, b], gate === '&' ? and : xor]);
 /** @param input what loads or makes x0 … x7 */
 const substitution = (input) =>
   allocate(
-    CIRCUIT.map(([to, a, gate, b]) => [to, [a, b], gate === '&' ? and : xor]),
+    gates,
     new Map(range(8).map((n) => [`x${n}`, input(n)])),
     new Map(range(8).map((n) => [`s${n}`, ['to', plane(0, 7 - n)]])),
   );
@@ -168,16 +169,56 @@ const mixRow = (weight, row) => {
   ];
 };
 const planes = range(8).flatMap((weight) => range(4).map((row) => [row, weight]));
-const mix = allocate(
-  [
-    ...pairSums(7),
-    ...range(8).flatMap((weight) => [
-      ...(weight < 7 ? pairSums(weight) : []),
-      ...range(4).flatMap((row) => mixRow(weight, row)),
-    ]),
-  ],
-  new Map(planes.map(([row, weight]) => [`x${row}_${weight}`, load('products', plane(row, weight))])),
-  new Map(planes.map(([row, weight]) => [`out${row}_${weight}_0`, ['state', plane(row, weight)]])),
+const mixing = [
+  ...pairSums(7),
+  ...range(8).flatMap((weight) => [
+    ...(weight < 7 ? pairSums(weight) : []),
+    ...range(4).flatMap((row) => mixRow(weight, row)),
+  ]),
+];
+const mixInputs = planes.map(([row, weight]) => [`x${row}_${weight}`, load('products', plane(row, weight))]);
+const mixOutputs = planes.map(([row, weight]) => [`out${row}_${weight}_0`, ['state', plane(row, weight)]]);
+const mix = allocate(mixing, new Map(mixInputs), new Map(mixOutputs));
+
+/** Puts what one other operation needs right before that one. */
+function nest(operations) {
+  const needs = new Map();
+  for (const name of operations.flatMap(([, operands]) => operands)) needs.set(name, (needs.get(name) ?? 0) + 1);
+  const byResult = new Map(operations.map((operation) => [operation[0], operation]));
+  const nested = (operation) => [
+    ...operation[1].flatMap((name) => (needs.get(name) === 1 && byResult.has(name) ? nested(byResult.get(name)) : [])),
+    operation,
+  ];
+  return operations.filter(([result]) => needs.get(result) !== 1).flatMap(nested);
+}
+
+/**
+ * MixColumns of one PAIR and SubBytes of another: a quarter of the one goes where the inversion in a row's SubBytes has
+ * little to do at a time.
+ */
+const substituting = range(4).flatMap((row) => {
+  const named = (name) => `${name}r${row}`;
+  return gates.map(([result, operands, print]) => [named(result), operands.map(named), print]);
+});
+const [from, to] = ['t25', 't45'].map((name) => CIRCUIT.findIndex(([result]) => result === name));
+let mixed = 0;
+const together = substituting.flatMap((operation, i) => {
+  const share = ((i % CIRCUIT.length) - from + 1) / (to - from + 1);
+  const until = ((Math.floor(i / CIRCUIT.length) + Math.min(1, Math.max(0, share))) * mixing.length) / 4;
+  const part = mixing.slice(mixed, Math.floor(until));
+  mixed += part.length;
+  return [operation, ...part];
+});
+const mixAndSubstitute = allocate(
+  nest(together),
+  new Map([
+    ...mixInputs,
+    ...planes.map(([row, weight]) => [`x${7 - weight}r${row}`, load('next', plane(row, weight))]),
+  ]),
+  new Map([
+    ...mixOutputs,
+    ...planes.map(([row, weight]) => [`s${7 - weight}r${row}`, ['nextProducts', plane(row, weight)]]),
+  ]),
 );
 
 /** Times 2, into d0 … d7. */
@@ -253,6 +294,14 @@ ${halves(substitute)}
 @inline
 export function mixPlanes(products: usize, keys: usize, state: usize, spills: usize): void {
 ${halves(mix)}
+}
+
+/** The same, and SubBytes of 32 other planes. */
+@inline
+export function mixAndSubstitutePlanes(
+  products: usize, keys: usize, state: usize, next: usize, nextProducts: usize, spills: usize,
+): void {
+${halves(mixAndSubstitute)}
 }
 
 /** SubBytes of a column's eight planes, which are behind the constants, with those of byte 15 added. */

@@ -30,6 +30,7 @@
 import {
   bytesToWords,
   enterPlanes,
+  mixAndSubstitutePlanes,
   mixPlanes,
   multiplyPlanes,
   planesToBytes,
@@ -48,9 +49,8 @@ export const IS_WIDE: bool = WIDE != 0;
 const RUN_BLOCKS: u32 = 32;
 /** PAIRs that go through each round one after the other. */
 const PAIRS: u32 = 4;
+const PAIR_SIZE: u32 = 2048;
 const PRODUCTS: usize = 1024;
-const SPILLS: usize = 2048;
-const PAIR_SIZE: u32 = <u32>((SPILLS + SPILLS_SIZE + 63) & ~63);
 /** Bytes of a round's key: the planes of one half. */
 const ROUND_KEY_SIZE: usize = 512;
 /** The first round in bits. */
@@ -74,11 +74,13 @@ const STARTS: usize = 128;
 const CONSTANTS: usize = STARTS + 1024;
 const CONSTANTS_SIZE: usize = 640;
 const ROUND_KEYS: usize = CONSTANTS + 2 * PAIRS * CONSTANTS_SIZE;
-/** Where STARTS are made: 16 planes, and spills. */
+/** Where STARTS are made: 16 planes. */
 const STARTING: usize = ROUND_KEYS + 12 * ROUND_KEY_SIZE;
-const WORK: usize = (STARTING + 512 + SPILLS_SIZE + 63) & ~63;
+const WORK: usize = STARTING + 512;
+/** What does not fit into registers; why that is here, scripts/generate-aes-bits.mjs says. */
+const SPILLS: usize = WORK + PAIRS * PAIR_SIZE;
 /** Bytes of scratch, a multiple of 64; none in other builds. */
-export const BITS_SCRATCH_SIZE: usize = IS_WIDE ? WORK + PAIRS * PAIR_SIZE : 0;
+export const BITS_SCRATCH_SIZE: usize = IS_WIDE ? SPILLS + ((SPILLS_SIZE + 63) & ~63) : 0;
 
 /** Lanes that SubBytes' result enters once and twice, for each row: byte ρ = −c is in lane c, in round 2. */
 const SPREAD_MASKS: usize = memory.data<u32>([
@@ -155,12 +157,20 @@ export function finishRuns(rounds: i32, bits: usize): void {
   const last = bits + (gathered << 2);
   store<u32>(last, load<u32>(last - 4, CONSTANTS_OF), CONSTANTS_OF);
   store<u32>(last, load<u32>(last - 4, START_OF), START_OF);
-  for (let pair = work, at = bits; pair < end; pair += PAIR_SIZE, at += 8) enterPair(pair, at);
+  const spills = bits + SPILLS;
+  for (let pair = work, at = bits; pair < end; pair += PAIR_SIZE, at += 8) enterPair(pair, at, spills);
   let key = bits + ROUND_KEYS;
+  substituteRows(work, spills);
   for (let round = FIRST_ROUND; round < rounds; round++, key += ROUND_KEY_SIZE) {
-    for (let pair = work; pair < end; pair += PAIR_SIZE) middleRound(pair, key);
+    for (let pair = work; pair < end; pair += PAIR_SIZE) {
+      const next = pair + PAIR_SIZE;
+      mixAndSubstitute(pair, key, next < end ? next : work, spills);
+    }
   }
-  for (let pair = work; pair < end; pair += PAIR_SIZE) lastRound(pair, key);
+  for (let pair = work; pair < end; pair += PAIR_SIZE) {
+    if (pair > work) substituteRows(pair, spills);
+    lastKey(pair, key);
+  }
   for (let run: u32 = 0; run < gathered; run++) {
     const from = work + (run >> 1) * PAIR_SIZE + ((run & 1) << 4) + PRODUCTS;
     copyRun(from, load<u32>(bits + (run << 2), TARGETS));
@@ -181,29 +191,36 @@ function copyRun(from: usize, to: usize): void {
 // ─── Rounds ───────────────────────────────────────────────────────────────────────────────────
 
 /** Round 2. @param at where TARGETS, less its offset, has the two RUNs */
-function enterPair(pair: usize, at: usize): void {
+function enterPair(pair: usize, at: usize, spills: usize): void {
   const a: usize = load<u32>(at, CONSTANTS_OF);
   const b: usize = load<u32>(at, CONSTANTS_OF + 4);
-  enterPlanes(a, b, load<u32>(at, START_OF), load<u32>(at, START_OF + 4), pair + PRODUCTS, pair + SPILLS);
+  enterPlanes(a, b, load<u32>(at, START_OF), load<u32>(at, START_OF + 4), pair + PRODUCTS, spills);
   spreadPlanes(pair + PRODUCTS, SPREAD_MASKS, a, b, pair);
 }
 
-function middleRound(pair: usize, key: usize): void {
-  substituteRows(pair);
-  mixPlanes(pair + PRODUCTS, key, pair, pair + SPILLS);
+/**
+ * The rest of a round, and SubBytes of the PAIR that is next. SubBytes is a long chain in which the processor waits
+ * for itself, MixColumns is none: together they take a tenth less than one behind the other.
+ */
+function mixAndSubstitute(pair: usize, key: usize, next: usize, spills: usize): void {
+  if (next != pair) {
+    mixAndSubstitutePlanes(pair + PRODUCTS, key, pair, next, next + PRODUCTS, spills);
+  } else {
+    mixPlanes(pair + PRODUCTS, key, pair, spills);
+    substituteRows(pair, spills);
+  }
 }
 
-function lastRound(pair: usize, key: usize): void {
-  substituteRows(pair);
+/** The last round, behind its SubBytes: to blocks. */
+function lastKey(pair: usize, key: usize): void {
   const end = pair + PRODUCTS;
   for (let row = pair; row < end; row += 256, key += 128) planesToBytes(row + PRODUCTS, key, LEVEL_MASKS, row);
   for (let word = pair; word < pair + 256; word += 32) bytesToWords(word, LEVEL_MASKS, word + PRODUCTS);
 }
 
-@inline
-function substituteRows(pair: usize): void {
+function substituteRows(pair: usize, spills: usize): void {
   const end = pair + PRODUCTS;
-  for (let row = pair; row < end; row += 256) substitutePlanes(row, row + PRODUCTS, pair + SPILLS);
+  for (let row = pair; row < end; row += 256) substitutePlanes(row, row + PRODUCTS, spills);
 }
 
 // ─── Bytes to planes ──────────────────────────────────────────────────────────────────────────
@@ -237,7 +254,7 @@ function makeStarts(j: u32, keys: usize, bits: usize): void {
     v128.store(pair + (weight << 5), v128.xor(plane, counterPlane(weight, j << 1)));
     v128.store(pair + (weight << 5), v128.xor(plane, counterPlane(weight, (j << 1) | 1)), 16);
   }
-  substitutePlanes(pair, pair + 256, pair + 512);
+  substitutePlanes(pair, pair + 256, bits + SPILLS);
   multiplyPlanes(pair + 256, START_MASKS, bits + STARTS + (j << 8));
   store<u32>(bits, load<u32>(bits, STARTED) | (1 << j), STARTED);
 }
