@@ -7,6 +7,7 @@
  * once in a millisecond, on a processor that nobody else wants: it offers it to them all the time. Where
  * that was taken, or looking has been in vain, it sleeps at once, and tries again ever later.
  */
+import { performance } from 'node:perf_hooks';
 import type { Poller } from './poller.ts';
 import { schedYield } from './syscalls.ts';
 
