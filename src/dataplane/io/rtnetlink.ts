@@ -1,50 +1,33 @@
 /**
  * The few requests to the kernel's routing that a gateway needs, over NETLINK_ROUTE: no `ip` command
- * has to be there. Every request is answered before `send` returns, so all of this is synchronous.
- *
- *      0         4         8         12        16
- *     +---------+----+----+---------+---------+--------------------+-----------------------------+
- *     | LENGTH  |TYPE|FLAG| SEQ     | PORT    | ifinfomsg, rtmsg … | attributes: len, type, data |
- *     +---------+----+----+---------+---------+--------------------+-----------------------------+
+ * has to be there.
  */
 import { addressBytes } from '../selector.ts';
 import { AF_INET, AF_INET6 } from '../sockaddr.ts';
-import { keepByte } from './steering.ts';
 import {
-  bind,
-  close,
-  EAFNOSUPPORT,
-  EEXIST,
-  ENOBUFS,
-  ESRCH,
-  errno,
-  receive,
-  SystemError,
-  send,
-  setsockopt,
-  socket,
-} from './syscalls.ts';
+  AF_NETLINK,
+  ANSWER_SIZE,
+  type Attribute,
+  encodeAttributes,
+  NetlinkSocket,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  NLM_F_REPLACE,
+  NLMSG_HEADER,
+  parseAttributes,
+  readU32,
+  splitMessages,
+  u32,
+} from './netlink.ts';
+import { keepByte } from './steering.ts';
+import { bind, EAFNOSUPPORT, EEXIST, ENOBUFS, ESRCH, errno, receive, SystemError, setsockopt } from './syscalls.ts';
 import { Watch } from './watch.ts';
 
-const AF_NETLINK = 16;
-const SOCK_RAW = 3;
 const NETLINK_ROUTE = 0;
 const SOL_NETLINK = 270;
 const NETLINK_GET_STRICT_CHK = 12;
 const RTMGRP_IPV4_ROUTE = 0x40;
 const RTMGRP_IPV6_ROUTE = 0x400;
-
-const NLMSG_ERROR = 2;
-const NLMSG_DONE = 3;
-const NLMSG_HEADER = 16;
-const ATTRIBUTE_HEADER = 4;
-
-const NLM_F_REQUEST = 0x1;
-const NLM_F_ACK = 0x4;
-const NLM_F_DUMP = 0x300;
-const NLM_F_REPLACE = 0x100;
-const NLM_F_EXCL = 0x200;
-const NLM_F_CREATE = 0x400;
 
 const RTM_NEWLINK = 16;
 const RTM_GETLINK = 18;
@@ -91,9 +74,6 @@ const FRA_TABLE = 15;
 const FR_ACT_TO_TBL = 1;
 const FIB_RULE_INVERT = 0x2;
 
-/** Kernel's answers to one `receive`; dumps come in pieces of at most 32 KiB. */
-const ANSWER_SIZE = 65_536;
-
 export interface Prefix {
   /** 4 or 16 bytes, wire order. */
   readonly address: Uint8Array;
@@ -135,28 +115,23 @@ export interface RuleChange {
   readonly unlessMark: number;
 }
 
-const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
-const align = (length: number): number => (length + 3) & ~3;
 const rtFamily = (address: Uint8Array): number => (address.length === 4 ? AF_INET : AF_INET6);
 
 /** A netlink socket; close it after use. */
 export class Rtnetlink {
-  readonly #fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
-  /** What comes in answer, until the next one; a copy is made of what is kept. */
-  readonly #answer = new Uint8Array(ANSWER_SIZE);
-  #sequence = 0;
+  readonly #socket = new NetlinkSocket(NETLINK_ROUTE);
 
   constructor() {
     // Where the kernel has it (Linux 4.20), a dump is of the table asked for, and not of all.
-    setsockopt(this.#fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+    setsockopt(this.#socket.fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
   }
 
   close(): void {
-    close(this.#fd);
+    this.#socket.close();
   }
 
   links(): LinkState[] {
-    return this.#dump(RTM_GETLINK, new Uint8Array(16)).map((message) => {
+    return this.#socket.dump('read the devices', RTM_GETLINK, new Uint8Array(16)).map((message) => {
       const view = new DataView(message.buffer, message.byteOffset);
       const flags = view.getUint32(8, true);
       const attributes = parseAttributes(message.subarray(16));
@@ -177,9 +152,11 @@ export class Rtnetlink {
   withoutLinkLocal(index: number): void {
     const header = new Uint8Array(16);
     new DataView(header.buffer).setInt32(4, index, true);
-    const mode = attribute(IFLA_INET6_ADDR_GEN_MODE, Uint8Array.of(IN6_ADDR_GEN_MODE_NONE));
+    const mode = encodeAttributes([[IFLA_INET6_ADDR_GEN_MODE, Uint8Array.of(IN6_ADDR_GEN_MODE_NONE)]]);
     this.#tolerate(EAFNOSUPPORT, () =>
-      this.#request('set up IPv6 on the device', RTM_NEWLINK, 0, header, [[IFLA_AF_SPEC, attribute(AF_INET6, mode)]]),
+      this.#request('set up IPv6 on the device', RTM_NEWLINK, 0, header, [
+        [IFLA_AF_SPEC, encodeAttributes([[AF_INET6, mode]])],
+      ]),
     );
   }
 
@@ -224,7 +201,7 @@ export class Rtnetlink {
     const header = new Uint8Array(12);
     header[0] = family;
     header[RTM_TABLE] = TABLE_MAIN;
-    return this.#dump(RTM_GETROUTE, header).flatMap((message) => {
+    return this.#socket.dump('read the routing tables', RTM_GETROUTE, header).flatMap((message) => {
       if (message[0] !== family || message[7] !== RTN_UNICAST || tableOf(message) !== TABLE_MAIN) return [];
       const any = new Uint8Array(family === AF_INET ? 4 : 16);
       return [{ address: parseAttributes(message.subarray(12)).get(RTA_DST) ?? any, length: message[1]! }];
@@ -250,54 +227,14 @@ export class Rtnetlink {
     }
   }
 
-  #send(type: number, flags: number, header: Uint8Array, attributes: readonly Attribute[]): void {
-    const length = attributes.reduce((sum, [, data]) => sum + align(ATTRIBUTE_HEADER + data.length), header.length);
-    const message = new Uint8Array(NLMSG_HEADER + length);
-    const view = new DataView(message.buffer);
-    view.setUint32(0, message.length, true);
-    view.setUint16(4, type, true);
-    view.setUint16(6, NLM_F_REQUEST | flags, true);
-    view.setUint32(8, ++this.#sequence, true);
-    message.set(header, NLMSG_HEADER);
-    let at = NLMSG_HEADER + header.length;
-    for (const [kind, data] of attributes) {
-      view.setUint16(at, ATTRIBUTE_HEADER + data.length, true);
-      view.setUint16(at + 2, kind, true);
-      message.set(data, at + ATTRIBUTE_HEADER);
-      at += align(ATTRIBUTE_HEADER + data.length);
-    }
-    send(this.#fd, message);
-  }
-
-  /** @throws SystemError with the kernel's error */
   #request(what: string, type: number, flags: number, header: Uint8Array, attributes: readonly Attribute[]): void {
-    this.#send(type, NLM_F_ACK | flags, header, attributes);
-    const length = receive(this.#fd, this.#answer);
-    if (length < NLMSG_HEADER + 4) throw new SystemError(what);
-    const error = readI32(this.#answer.subarray(NLMSG_HEADER));
-    if (error !== 0) throw new SystemError(what, -error);
-  }
-
-  /** @returns the bodies of all messages of a dump */
-  #dump(type: number, header: Uint8Array): Uint8Array[] {
-    this.#send(type, NLM_F_DUMP, header, []);
-    const bodies: Uint8Array[] = [];
-    for (;;) {
-      const answer = new Uint8Array(ANSWER_SIZE);
-      const received = receive(this.#fd, answer);
-      if (received < 0) throw new SystemError('read the routing tables');
-      for (const message of splitMessages(answer.subarray(0, received))) {
-        if (message.type === NLMSG_DONE) return bodies;
-        if (message.type === NLMSG_ERROR) throw new SystemError('read the routing tables', -readI32(message.body));
-        bodies.push(message.body);
-      }
-    }
+    this.#socket.request(what, { type, flags, header, attributes });
   }
 }
 
 /** Tells of changes to the main table. */
 export class RouteMonitor {
-  readonly #fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+  readonly #socket = new NetlinkSocket(NETLINK_ROUTE);
   readonly #watch: Watch;
   readonly #changed: () => void;
   readonly #answer = new Uint8Array(ANSWER_SIZE);
@@ -305,18 +242,18 @@ export class RouteMonitor {
   constructor(changed: () => void) {
     this.#changed = changed;
     // Our own routes stand elsewhere, and need not wake us.
-    keepByte(this.#fd, NLMSG_HEADER + RTM_TABLE, TABLE_MAIN);
+    keepByte(this.#socket.fd, NLMSG_HEADER + RTM_TABLE, TABLE_MAIN);
     // struct sockaddr_nl: family, padding, port (the kernel's choice), groups.
     const address = new Uint8Array(Uint32Array.of(AF_NETLINK, 0, RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE).buffer);
-    bind(this.#fd, address, 'netlink');
-    this.#watch = new Watch(this.#fd, () => this.poll());
+    bind(this.#socket.fd, address, 'netlink');
+    this.#watch = new Watch(this.#socket.fd, () => this.poll());
   }
 
   /** Tells now of what has changed up to now. */
   poll(): void {
     let changed = false;
     for (;;) {
-      const received = receive(this.#fd, this.#answer);
+      const received = receive(this.#socket.fd, this.#answer);
       if (received >= 0) {
         const messages = splitMessages(this.#answer.subarray(0, received));
         changed ||= messages.some(({ body }) => tableOf(body) === TABLE_MAIN);
@@ -332,41 +269,13 @@ export class RouteMonitor {
 
   close(): void {
     this.#watch.close();
-    close(this.#fd);
+    this.#socket.close();
   }
-}
-
-interface Message {
-  readonly type: number;
-  readonly body: Uint8Array;
-}
-
-function splitMessages(bytes: Uint8Array): Message[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const messages: Message[] = [];
-  for (let at = 0; at + NLMSG_HEADER <= bytes.length; ) {
-    const length = view.getUint32(at, true);
-    messages.push({ type: view.getUint16(at + 4, true), body: bytes.subarray(at + NLMSG_HEADER, at + length) });
-    at += align(Math.max(NLMSG_HEADER, length));
-  }
-  return messages;
 }
 
 /** @param message a struct rtmsg with its attributes; @returns the table its route stands in */
 const tableOf = (message: Uint8Array): number =>
   readU32(parseAttributes(message.subarray(12)).get(RTA_TABLE)) || message[4]!;
-
-type Attribute = readonly [kind: number, data: Uint8Array];
-
-/** @returns one attribute as bytes, to be nested in another */
-function attribute(kind: number, data: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(align(ATTRIBUTE_HEADER + data.length));
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, ATTRIBUTE_HEADER + data.length, true);
-  view.setUint16(2, kind, true);
-  bytes.set(data, ATTRIBUTE_HEADER);
-  return bytes;
-}
 
 function routeMessage({ prefix, table, device, source }: RouteChange): [Uint8Array, Attribute[]] {
   const header = new Uint8Array(12);
@@ -396,23 +305,6 @@ function ruleMessage({ family, priority, table, unlessMark }: RuleChange): [Uint
   ];
   return [header, attributes];
 }
-
-function parseAttributes(bytes: Uint8Array): Map<number, Uint8Array> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const attributes = new Map<number, Uint8Array>();
-  for (let at = 0; at + ATTRIBUTE_HEADER <= bytes.length; ) {
-    const length = view.getUint16(at, true);
-    if (length < ATTRIBUTE_HEADER) break;
-    attributes.set(view.getUint16(at + 2, true), bytes.subarray(at + ATTRIBUTE_HEADER, at + length));
-    at += align(length);
-  }
-  return attributes;
-}
-
-const readU32 = (bytes: Uint8Array | undefined): number =>
-  bytes === undefined ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
-
-const readI32 = (bytes: Uint8Array): number => new DataView(bytes.buffer, bytes.byteOffset).getInt32(0, true);
 
 const readU64 = (bytes: Uint8Array | undefined): number =>
   bytes === undefined ? 0 : Number(Buffer.from(bytes).readBigUInt64LE());
