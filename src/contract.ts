@@ -203,6 +203,8 @@ export interface DataPlaneOptions {
   readonly raw?: boolean;
   /** SO_MARK of all outer packets, and the routing rule that keeps them out of the TUN; 0 for none. */
   readonly mark?: number;
+  /** What becomes of packets that arrive in the clear and are to come protected (RFC 4301 §5.2); default `discard`. */
+  readonly inboundClear?: 'discard' | 'accept';
   readonly limits?: { readonly securityAssociations?: number; readonly policies?: number };
   /** Is told what the operator should know, a sentence at a time; by default `process.emitWarning`. */
   readonly onWarning?: (sentence: string) => void;
@@ -242,6 +244,9 @@ export interface RunningDataPlane extends DataPlane {
   /** Sends packets for a prefix (`10.2.0.0/16`) into the device, and stops doing so. Both may be repeated. */
   addRoute(prefix: string, source?: string): void;
   removeRoute(prefix: string): void;
+  /** Has the system drop what these selectors name if it arrives in the clear, though no policy protects it yet. */
+  guard(key: number, priority: number, selector: TrafficSelector): void;
+  unguard(key: number): void;
   /** @returns which of this host's addresses outer packets to `remote` are sent from; undefined where there is no way */
   sourceAddress(remote: string): string | undefined;
   /**

@@ -343,6 +343,7 @@ function dataPlaneOptions(config: Config, options: GatewayOptions, logger: Logge
     device: options.device ?? tun,
     ports: { ike: gateway.port, natTraversal: gateway.portNatT },
     mark: gateway.mark,
+    inboundClear: gateway.inboundClear,
     ...(gateway.listen.length > 0 && { listen: gateway.listen }),
     ...(options.raw !== undefined && { raw: options.raw }),
     ...(options.limits && { limits: options.limits }),

@@ -9,7 +9,7 @@ import type { GatewayStatus } from '../../src/gateway.ts';
 import { packagePath } from '../../src/package-root.ts';
 
 const MAIN = packagePath('dist', 'src', 'main.js');
-const START_TRIES = 100;
+const START_TRIES = 300;
 
 /** More lines of the two sections, indented by two. */
 export interface Sections {

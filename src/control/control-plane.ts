@@ -28,7 +28,7 @@ export interface Logger {
 
 /** A data plane that may know routing. */
 export type RoutingDataPlane = DataPlane &
-  Partial<Pick<RunningDataPlane, 'addRoute' | 'removeRoute' | 'sourceAddress'>>;
+  Partial<Pick<RunningDataPlane, 'addRoute' | 'removeRoute' | 'guard' | 'unguard' | 'sourceAddress'>>;
 
 export interface ControlPlaneOptions {
   readonly dataPlane: RoutingDataPlane;
@@ -266,6 +266,8 @@ export class ControlPlane extends EventEmitter<ControlPlaneEvents> {
       }),
     'add-route': ({ prefix }) => this.dataPlane.addRoute?.(prefix),
     'remove-route': ({ prefix }) => this.dataPlane.removeRoute?.(prefix),
+    guard: ({ key, priority, selector }) => this.dataPlane.guard?.(key, priority, selector),
+    unguard: ({ key }) => this.dataPlane.unguard?.(key),
     log: ({ level, message, connection }) =>
       this.logger[level](connection === undefined ? {} : { connection }, message),
     event: ({ event }) => this.emit('event', event),

@@ -11,9 +11,10 @@ import {
 } from '../../assembly/layout/arena.ts';
 import type { DataPlaneOptions, DeviceOptions } from '../contract.ts';
 import { EspalierError } from '../errors.ts';
+import { InboundClear } from './inbound-clear.ts';
 import { openRawSockets, type RawSockets, type Receiver } from './io/raw.ts';
 import type { Missing } from './io/socket-options.ts';
-import { close } from './io/syscalls.ts';
+import { close, SystemError } from './io/syscalls.ts';
 import { openTun, type Tun } from './io/tun-tap.ts';
 import { ANY_ADDRESSES, openEspSockets, openIkeSockets, type UdpSocket } from './io/udp.ts';
 import { DEFAULT_MARK, Routes } from './routes.ts';
@@ -42,6 +43,8 @@ export interface Descriptors {
   readonly ike: { readonly plain: readonly UdpSocket[]; readonly natTraversal: readonly UdpSocket[] };
   /** Undefined for a device that has no routes. */
   readonly routes: Routes | undefined;
+  /** Undefined where what arrives in the clear is accepted, be it because the system cannot do otherwise. */
+  readonly clear: InboundClear | undefined;
   /** What the system dropped, by reason, of what was to come to a worker. */
   drops(): Readonly<Record<string, number>>;
   close(): void;
@@ -72,16 +75,21 @@ export function openDescriptors(options: DataPlaneOptions, missing: Missing): De
     );
     cleanup.push(() => raw.forEach(closeRaw));
 
+    const local = { ike: portOf(plain, ports.ike), natTraversal: portOf(esp.workers[0] ?? [], ports.natTraversal) };
+    const clear = openInboundClear(options, device, [local.ike, local.natTraversal], missing);
+    if (clear !== undefined) cleanup.push(() => clear.close());
+
     const workers = device.queues.map((queue, worker) => describeWorker(queue, esp.workers[worker]!, raw[worker]!));
     return {
       device: { name: device.name, mtu: device.mtu },
-      ports: { ike: portOf(plain, ports.ike), natTraversal: portOf(esp.workers[0] ?? [], ports.natTraversal) },
+      ports: local,
       mark,
       capabilities: device.capabilities | esp.capabilities,
       workers,
       ike: { plain, natTraversal: esp.workers[0] ?? [] },
       routes,
-      drops: () => readSystemDrops(device.index, workers),
+      clear,
+      drops: () => readSystemDrops({ device: device.index, workers, clear }),
       close: closeAll,
     };
   } catch (error) {
@@ -114,6 +122,24 @@ function openDevice(device: DeviceOptions, queues: number, missing: Missing): Op
   const tun = openTun({ name, queues, mtu, addresses });
   for (const sentence of tun.missing) missing.add(sentence);
   return tun;
+}
+
+function openInboundClear(
+  { inboundClear = 'discard', onWarning = () => {} }: DataPlaneOptions,
+  { index, name }: OpenDevice,
+  ports: readonly number[],
+  missing: Missing,
+): InboundClear | undefined {
+  if (index === undefined || inboundClear === 'accept') return undefined;
+  try {
+    return new InboundClear({ device: index, name, ports, onWarning });
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    missing.add(
+      `What arrives in the clear is not dropped where it is to be protected, as the system has no nf_tables that can do it (Linux 5.12): ${error.message}.`,
+    );
+    return undefined;
+  }
 }
 
 function openRaw(wanted: boolean | undefined, options: Parameters<typeof openRawSockets>[0]): RawSockets {

@@ -18,6 +18,7 @@ import type {
   SaCounters,
   SaHandle,
   SaParameters,
+  TrafficSelector,
 } from '../contract.ts';
 import { EspalierError } from '../errors.ts';
 import { BackendTable } from './backend-table.ts';
@@ -230,7 +231,9 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
 
   installPolicy(parameters: PolicyParameters): PolicyHandle {
     if (parameters.direction === 'out' && parameters.action === 'protect') this.#icmpSource?.learn(parameters.selector);
-    return this.#spd.install(parameters);
+    const policy = this.#spd.install(parameters);
+    this.#descriptors.clear?.add(`policy ${policy}`, parameters);
+    return policy;
   }
 
   setPolicySa(policy: PolicyHandle, sa: SaHandle | undefined): void {
@@ -242,6 +245,7 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
 
   removePolicy(policy: PolicyHandle): void {
     this.#spd.remove(policy);
+    this.#descriptors.clear?.remove(`policy ${policy}`);
   }
 
   policyCounters(policy: PolicyHandle): { readonly packets: number; readonly bytes: number } | undefined {
@@ -279,6 +283,14 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
 
   removeRoute(prefix: string): void {
     this.#descriptors.routes?.remove(prefix);
+  }
+
+  guard(key: number, priority: number, selector: TrafficSelector): void {
+    this.#descriptors.clear?.add(`guard ${key}`, { direction: 'in', action: 'protect', priority, selector });
+  }
+
+  unguard(key: number): void {
+    this.#descriptors.clear?.remove(`guard ${key}`);
   }
 
   sourceAddress(remote: string): string | undefined {

@@ -1,8 +1,10 @@
 /**
  * Packets that the system dropped because a worker did not come to take them: under overload the queues
- * of device and sockets fill, and nothing else does. They are told beside the kernel's own drop reasons.
+ * of device and sockets fill, and nothing else does. And those that it drops for us, as they arrived in the clear
+ * (spelled as where XFRM does so). They are told beside the kernel's own drop reasons.
  */
 import type { WorkerDescriptors } from './descriptors.ts';
+import type { InboundClear } from './inbound-clear.ts';
 import { Rtnetlink } from './io/rtnetlink.ts';
 import { SOL_SOCKET } from './io/socket-options.ts';
 import { readOption } from './io/syscalls.ts';
@@ -11,18 +13,20 @@ const SO_MEMINFO = 55;
 /** SK_MEMINFO_DROPS is the last of nine words. */
 const MEMINFO = { size: 36, drops: 32 } as const;
 
-/**
- * @param device index of the TUN; undefined for a device that is none
- * @returns by reason, those that are not 0
- */
-export function readSystemDrops(
-  device: number | undefined,
-  workers: readonly WorkerDescriptors[],
-): Readonly<Record<string, number>> {
+export interface Droppers {
+  /** Index of the TUN; undefined for a device that is none. */
+  readonly device: number | undefined;
+  readonly workers: readonly WorkerDescriptors[];
+  readonly clear: InboundClear | undefined;
+}
+
+/** @returns by reason, those that are not 0 */
+export function readSystemDrops({ device, workers, clear }: Droppers): Readonly<Record<string, number>> {
   const sockets = workers.flatMap(({ receivers }) => receivers.map(({ fd }) => socketDrops(fd)));
   const drops = {
     OutQueueFull: device === undefined ? 0 : deviceDrops(device),
     InQueueFull: sockets.reduce((sum, count) => sum + count, 0),
+    XfrmInTmplMismatch: clear?.dropped ?? 0,
   };
   return Object.fromEntries(Object.entries(drops).filter(([, count]) => count > 0));
 }

@@ -1,5 +1,5 @@
 /** Two or more protocol cores over an in-memory network with a clock of its own: no sockets, no waiting. */
-import type { SaCounters, SaParameters } from '../../src/contract.ts';
+import type { SaCounters, SaParameters, TrafficSelector } from '../../src/contract.ts';
 import { configFromObject } from '../../src/control/config/load.ts';
 import type { Config } from '../../src/control/config/model.ts';
 import type { ConfigInput } from '../../src/control/config/schema.ts';
@@ -42,6 +42,7 @@ export class Node {
   readonly sas = new Map<SaKey, SaParameters>();
   readonly policies = new Map<PolicyKey, Policy>();
   readonly routes = new Set<string>();
+  readonly guards = new Map<number, TrafficSelector>();
   readonly reserved = new Set<number>();
   readonly counters = new Map<SaKey, SaCounters>();
   readonly completed = new Map<number, EffectOf<'completed'>['error'] | undefined>();
@@ -254,6 +255,12 @@ export class Network {
         break;
       case 'remove-route':
         node.routes.delete(effect.prefix);
+        break;
+      case 'guard':
+        node.guards.set(effect.key, effect.selector);
+        break;
+      case 'unguard':
+        node.guards.delete(effect.key);
         break;
       case 'log':
         node.log.push(effect.message);

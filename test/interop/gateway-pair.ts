@@ -4,14 +4,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Espalier } from '../../bench/peers/espalier.ts';
-import { Bed, type BedOptions, NETWORKS, uniqueName } from '../../src/demo/bed.ts';
+import { ADDRESSES, Bed, type BedOptions, NETWORKS, uniqueName } from '../../src/demo/bed.ts';
 
 export interface PairOptions extends BedOptions {
+  /** What `net` protects: by default the networks behind the gateways in a tunnel, else the gateways' own traffic. */
+  readonly between?: 'networks' | 'gateways';
+  /** Everything is remote for gateway A, and local for gateway B. */
+  readonly everything?: boolean;
+  /** Which of the gateways' addresses IKE is spoken between; default 4. */
+  readonly family?: 4 | 6;
   /** More keys of the connection, of its child `net`, and sections: YAML with an indentation of its own. */
   readonly connection?: readonly string[];
   readonly child?: readonly string[];
   /** Of gateway A. */
   readonly sections?: string;
+  /** More keys of the section `gateway`, by gateway. */
+  readonly gateway?: Readonly<Partial<Record<'A' | 'B', readonly string[]>>>;
   readonly control?: readonly string[];
 }
 
@@ -43,9 +51,11 @@ export class GatewayPair {
   }
 
   async start(): Promise<this> {
-    const control = (this.#options.control ?? []).map((line) => `  ${line}\n`).join('');
-    await this.b.start(this.#connections('B', 'A'), { control });
-    await this.a.start(`${this.#connections('A', 'B')}${this.#options.sections ?? ''}`, { control });
+    const lines = (keys: readonly string[] = []) => keys.map((line) => `  ${line}\n`).join('');
+    const control = lines(this.#options.control);
+    const { sections = '', gateway } = this.#options;
+    await this.b.start(this.#connections('B', 'A'), { gateway: lines(gateway?.B), control });
+    await this.a.start(`${this.#connections('A', 'B')}${sections}`, { gateway: lines(gateway?.A), control });
     return this;
   }
 
@@ -58,21 +68,27 @@ export class GatewayPair {
   #connections(own: 'A' | 'B', peer: 'A' | 'B'): string {
     const indented = (lines: readonly string[] = [], width: number) =>
       lines.map((line) => `${' '.repeat(width)}${line}\n`).join('');
-    const wan = { A: '192.0.2.1', B: '192.0.2.2' };
+    const { between = 'networks', everything = false, family = 4 } = this.#options;
+    const [wanA, wanB] = [ADDRESSES.wanA, ADDRESSES.wanB].map((addresses) => addresses[family === 4 ? 0 : 1]);
+    const wan = { A: wanA, B: wanB };
+    const selectors = (side: 'A' | 'B') => {
+      if (everything && side === 'B') return '["0.0.0.0/0", "::/0"]';
+      return between === 'networks' ? `[${NETWORKS[side].map((network) => `"${network}"`).join(', ')}]` : 'dynamic';
+    };
     return `
 connections:
   pair:
-    local_addrs: [${wan[own]}]
-    remote_addrs: [${wan[peer]}]
+    local_addrs: ["${wan[own]}"]
+    remote_addrs: ["${wan[peer]}"]
     proposals: [aes128gcm16-prfsha256-x25519]
-    encap: true
+    encap: ${between === 'networks'}
 ${indented(this.#options.connection, 4)}
     local: {auth: psk, id: ${own}.example, secret: correct horse}
     remote: {auth: psk, id: ${peer}.example}
     children:
       net:
-        local_ts: [${NETWORKS[own].map((network) => `"${network}"`).join(', ')}]
-        remote_ts: [${NETWORKS[peer].map((network) => `"${network}"`).join(', ')}]
+        local_ts: ${selectors(own)}
+        remote_ts: ${selectors(peer)}
         esp_proposals: [aes128gcm16]
 ${indented(this.#options.child, 8)}
 `;

@@ -218,12 +218,13 @@ export class Agreement {
   /** After `stop` and a while. */
   checkNothingLeft(): void {
     for (const gateway of this.world.gateways) {
-      const { sas, policies, routes, reserved } = gateway.dataPlane;
+      const { sas, policies, routes, guards, reserved } = gateway.dataPlane;
       const left = [
         ...gateway.status().map(describeSa),
         ...(sas.size > 0 ? [`${sas.size} SAs`] : []),
         ...(policies.size > 0 ? [`${policies.size} policies`] : []),
         ...(routes.size > 0 ? [`${routes.size} routes`] : []),
+        ...(guards.size > 0 ? [`${guards.size} guards`] : []),
         ...(reserved.size > 0 ? [`${reserved.size} reserved SPIs`] : []),
         ...(gateway.isWaiting ? ['a timer'] : []),
       ];

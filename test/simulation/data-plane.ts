@@ -49,6 +49,7 @@ export class DataPlane {
   readonly sas = new Map<SaKey, InstalledSa>();
   readonly policies = new Map<PolicyKey, InstalledPolicy>();
   readonly routes = new Set<string>();
+  readonly guards = new Set<number>();
   /** SPIs given out that no SA has so far. */
   readonly reserved = new Set<number>();
 

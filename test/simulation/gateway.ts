@@ -153,7 +153,7 @@ export class Gateway {
   }
 
   private perform(effect: Effect): void {
-    const { sas, policies, routes } = this.dataPlane;
+    const { sas, policies, routes, guards } = this.dataPlane;
     switch (effect.type) {
       case 'send':
         this.world.send(this, effect.datagram);
@@ -189,6 +189,12 @@ export class Gateway {
         return;
       case 'remove-route':
         routes.delete(effect.prefix);
+        return;
+      case 'guard':
+        guards.add(effect.key);
+        return;
+      case 'unguard':
+        guards.delete(effect.key);
         return;
       case 'event':
         this.events.push(effect.event);

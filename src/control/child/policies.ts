@@ -38,6 +38,18 @@ interface Entry {
   blocks: number;
 }
 
+/** What is not to be taken in the clear, and how many held children name it. */
+interface Guard {
+  readonly key: PolicyKey;
+  readonly name: string;
+  users: number;
+}
+
+interface Held {
+  readonly prefixes: readonly string[];
+  readonly guards: readonly Guard[];
+}
+
 export interface PolicySurroundings {
   push(effect: Effect): void;
   nextId(): number;
@@ -50,13 +62,15 @@ export class PolicyTable {
   /** How many there are that need a route. */
   private readonly routes = new Map<string, number>();
   private readonly traps = new Map<string, { readonly trap: Trap; readonly entries: readonly Entry[] }>();
-  /** Routes of children that are configured, up or not, by name. */
-  private readonly held = new Map<string, readonly string[]>();
+  /** Routes and guards of children that are configured, up or not, by name. */
+  private readonly held = new Map<string, Held>();
+  private readonly guards = new Map<string, Guard>();
   /** The entries of each lost child. */
   private readonly blocked = new Map<string, Set<Entry>>();
   /** Somebody has let go of these in this step. */
   private readonly idleEntries = new Set<Entry>();
   private readonly idleRoutes = new Set<string>();
+  private readonly idleGuards = new Set<Guard>();
   private readonly out: PolicySurroundings;
 
   constructor(surroundings: PolicySurroundings) {
@@ -88,21 +102,43 @@ export class PolicyTable {
 
   /**
    * Leads what the child is to protect into the device, whether it is up or not: there it meets the policy of a
-   * child that is up, or none and is dropped (RFC 4301 §5.1). No policy, which would stand before others'.
+   * child that is up, or none and is dropped (RFC 4301 §5.1). No policy, which would stand before others'. And
+   * nothing of it is taken that arrives in the clear (§5.2).
    */
   hold(trap: Trap): void {
     const name = trapName(trap);
     if (this.held.has(name)) return;
-    const ranges = pairs(trap.local, trap.remote).map(({ remote }) => remote.addresses);
-    const prefixes = [...new Set(ranges.flatMap(prefixesOf))];
-    this.held.set(name, prefixes);
+    const selectors = pairs(trap.local, trap.remote);
+    const prefixes = [...new Set(selectors.flatMap(({ remote }) => prefixesOf(remote.addresses)))];
     for (const prefix of prefixes) this.addRoute(prefix);
+    const guards = selectors.map((selector) => this.guard(selector, trap.child));
+    this.held.set(name, { prefixes, guards });
+  }
+
+  private guard(selector: TrafficSelector, child: ChildConfig): Guard {
+    const name = entryName(selector, child);
+    const known = this.guards.get(name);
+    const guard = known ?? { key: this.out.nextId(), name, users: 0 };
+    guard.users++;
+    if (known !== undefined) return known;
+    this.guards.set(name, guard);
+    this.out.push({ type: 'guard', key: guard.key, priority: priorityOf(child, selector), selector });
+    return guard;
   }
 
   /** What the child is to protect may leave in the clear. */
   unhold(connection: ConnectionConfig, child: ChildConfig): void {
-    const name = trapName({ connection, child });
-    for (const prefix of this.held.get(name) ?? []) this.removeRoute(prefix);
+    this.unholdName(trapName({ connection, child }));
+  }
+
+  private unholdName(name: string): void {
+    const held = this.held.get(name);
+    if (held === undefined) return;
+    for (const guard of held.guards) {
+      guard.users--;
+      this.idleGuards.add(guard);
+    }
+    for (const prefix of held.prefixes) this.removeRoute(prefix);
     this.held.delete(name);
   }
 
@@ -135,8 +171,7 @@ export class PolicyTable {
   /** Lets go of every trap, block and route. */
   clear(): void {
     for (const name of [...this.traps.keys()]) this.untrapName(name);
-    for (const prefix of [...this.held.values()].flat()) this.removeRoute(prefix);
-    this.held.clear();
+    for (const name of [...this.held.keys()]) this.unholdName(name);
     for (const name of [...this.blocked.keys()]) this.unblockName(name);
   }
 
@@ -197,6 +232,12 @@ export class PolicyTable {
       for (const prefix of entry.prefixes) this.removeRoute(prefix);
     }
     this.idleEntries.clear();
+    for (const guard of this.idleGuards) {
+      if (guard.users > 0) continue;
+      this.guards.delete(guard.name);
+      this.out.push({ type: 'unguard', key: guard.key });
+    }
+    this.idleGuards.clear();
     // Routes go last: until then packets end in the device, not in the clear.
     for (const prefix of this.idleRoutes) {
       if (this.routes.get(prefix) !== 0) continue;
@@ -249,7 +290,7 @@ export class PolicyTable {
     this.byKey.set(entry.key, entry);
     const parameters = {
       direction: 'out',
-      priority: config.priority + breadth(selector),
+      priority: priorityOf(config, selector),
       action: 'protect',
       selector,
       name: config.name,
@@ -276,6 +317,8 @@ export class PolicyTable {
     this.idleRoutes.add(prefix);
   }
 }
+
+const priorityOf = (config: ChildConfig, selector: TrafficSelector): number => config.priority + breadth(selector);
 
 /** Added to a child's priority, so that of two children the one with the narrower selectors is looked up first. */
 const MAX_BREADTH = 98;

@@ -20,7 +20,7 @@ export function changedConnections(before: Config, after: Config): string[] {
 
 /** Keys that only a start reads; the others take effect at a reload. */
 const AT_START = {
-  gateway: ['device', 'mtu', 'addresses', 'workers', 'listen', 'port', 'portNatT', 'mark'],
+  gateway: ['device', 'mtu', 'addresses', 'workers', 'listen', 'port', 'portNatT', 'mark', 'inboundClear'],
   control: ['crypto', 'socket', 'metrics', 'keyLog'],
 } as const;
 

@@ -166,6 +166,7 @@ function gatewayConfig(context: ResolveContext, values: ConfigValues['gateway'])
     portNatT: values.port_nat_t,
     mark: values.mark,
     installRoutes: values.install_routes,
+    inboundClear: values.inbound_clear,
   };
 }
 

@@ -193,6 +193,8 @@ export interface Config {
     readonly mark: number;
     /** Install routes to remote traffic selectors. */
     readonly installRoutes: boolean;
+    /** What becomes of packets that arrive in the clear and are to come protected. */
+    readonly inboundClear: 'discard' | 'accept';
   };
   readonly control: {
     readonly crypto: CryptoProviderName;

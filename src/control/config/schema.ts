@@ -105,6 +105,7 @@ const gateway = section({
   port_nat_t: port.default(4500),
   mark: integer(0, 0xffff_ffff).default(0x4553),
   install_routes: bool.default(true),
+  inbound_clear: oneOf('discard', 'accept').default('discard'),
 });
 
 const control = section({

@@ -128,6 +128,9 @@ export type Effect =
   | { readonly type: 'remove-policy'; readonly key: PolicyKey }
   | { readonly type: 'add-route'; readonly prefix: string }
   | { readonly type: 'remove-route'; readonly prefix: string }
+  /** What the selector names is to come protected, though no policy is there yet. */
+  | { readonly type: 'guard'; readonly key: PolicyKey; readonly priority: number; readonly selector: TrafficSelector }
+  | { readonly type: 'unguard'; readonly key: PolicyKey }
   | { readonly type: 'log'; readonly level: LogLevel; readonly message: string; readonly connection?: string }
   | { readonly type: 'event'; readonly event: IkeEvent }
   | { readonly type: 'keys'; readonly keys: KeyExport }

@@ -27,7 +27,15 @@ const connection = (lines: string): Config['connections'][number] =>
 describe('a configuration', () => {
   it("has swanctl's defaults", () => {
     expect(config('')).toMatchObject({
-      gateway: { device: 'espalier0', workers: 1, backend: 'wasm', port: 500, portNatT: 4500, installRoutes: true },
+      gateway: {
+        device: 'espalier0',
+        workers: 1,
+        backend: 'wasm',
+        port: 500,
+        portNatT: 4500,
+        installRoutes: true,
+        inboundClear: 'discard',
+      },
       control: { crypto: 'node', limits: { retransmitTimeout: 4, retransmitBase: 1.8, retransmitTries: 5 } },
     });
     expect(connection('    children: { net: }\n')).toMatchObject({
