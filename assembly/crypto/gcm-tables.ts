@@ -1,7 +1,7 @@
 /**
  * GHASH's tables for many packets, of the KEYs that this instance has worked with lately.
  *
- * They take 11,712 bytes. Ten thousand SAs' fit no cache, and to make them anew takes about as long as to
+ * They take 11,840 bytes. Ten thousand SAs' fit no cache, and to make them anew takes about as long as to
  * fetch them from main memory. So a KEY has the tables for few packets and the powers of H alone, and each
  * worker keeps the others for itself, of 32 KEYs at most: no thread waits for another one's.
  *
@@ -12,7 +12,7 @@
  *  SET | KEY × 4    | SERIAL × 4 | NEXT | MISS |      –      |
  *      +------------+------------+------+------+-------------+
  *
- *          0                          3072                             11712
+ *          0                          3072                             11840
  *         +--------------------------+--------------------------------+
  *  TABLES | those of ghash.ts        | those of ghash-lanes.ts        |
  *         +--------------------------+--------------------------------+
@@ -20,7 +20,7 @@
 import { KEY_SERIAL } from "../layout";
 import { CIPHER_SCRATCH_SIZE } from "./ciphers";
 import { expandPower, FEW_BLOCKS, GHASH_BLOCKS, GHASH_FEW_SIZE, GHASH_TABLES_SIZE } from "./ghash";
-import { expandLanesPower, LANES_TABLES_SIZE, messageBlocks } from "./ghash-lanes";
+import { expandLanesPower, LANES_TABLES_SIZE, messageBlocks, startLanes } from "./ghash-lanes";
 
 /** Bytes of H … H^6 in a KEY's STATE, a multiple of 64. */
 export const POWERS_SIZE: u32 = ((GHASH_BLOCKS << 4) + 63) & ~63;
@@ -81,6 +81,7 @@ function makeTables(tables: usize, own: usize): void {
     if (n > FEW_BLOCKS) expandPower(tables, n, power);
     expandLanesPower(tables + GHASH_TABLES_SIZE, n, power);
   }
+  startLanes(tables + GHASH_TABLES_SIZE);
 }
 
 /** Wipes what is kept of a KEY, or of all if `key` is 0. */

@@ -50,7 +50,7 @@ import {
   hashStart,
   timesH,
 } from "./ghash";
-import { HASH_LANES, hashLanes, LANES_SCRATCH_SIZE, messageBlocks, startLanes } from "./ghash-lanes";
+import { HASH_LANES, hashLanes, LANES_SCRATCH_SIZE, messageBlocks } from "./ghash-lanes";
 import { accept, rejectIcv, tagDiffers } from "./verdict";
 
 /** What a run does to a packet. */
@@ -204,7 +204,6 @@ function useKey(key: usize, keyLength: u32, scratch: usize): void {
   if (load<u32>(scratch, SPREAD) != <u32>key) {
     store<u32>(scratch, <u32>key, SPREAD);
     spreadKeys(key + KEY_STATE, keyLength, scratch + KEYS);
-    startLanes(scratch + LANES);
   } else if (hasCounterKey(scratch + KEYS, scratch)) return;
   useCounterKey(scratch + KEYS, load<u32>(key, KEY_SALT), scratch);
 }

@@ -42,29 +42,29 @@ export const HASH_LANES: i32 = 4;
 const PRODUCTS: u32 = 9;
 const PRODUCT_SIZE: u32 = 160;
 const POWER_SIZE: u32 = PRODUCTS * PRODUCT_SIZE;
-export const LANES_TABLES_SIZE: u32 = GHASH_BLOCKS * POWER_SIZE;
+/** Behind them H times the last block of the messages before, as words, and u32 × 2: their lengths, if they were equal. */
+const LENGTHS_TIMES: usize = GHASH_BLOCKS * POWER_SIZE;
+const LENGTHS: usize = LENGTHS_TIMES + 64;
+/** Bytes of tables, a multiple of 64. */
+export const LANES_TABLES_SIZE: u32 = <u32>LENGTHS + 64;
 
 /**
  * Scratch:
- *      0                   864           1152      1216            1280          1288
- *     +-------------------+-------------+---------+---------------+-------------+
- *     | STAGE             | SUMS        | Y       | LENGTHS_TIMES | LENGTHS     |
- *     | 9 × 6 vectors     | 9 × 2       | 4       | 4             | u32 × 2     |
- *     +-------------------+-------------+---------+---------------+-------------+
+ *      0                   864           1152      1216
+ *     +-------------------+-------------+---------+
+ *     | STAGE             | SUMS        | Y       |
+ *     | 9 × 6 vectors     | 9 × 2       | 4       |
+ *     +-------------------+-------------+---------+
  *
  *     STAGE   words and their sums, by k, then by power of H
  *     SUMS    Σ of word k's products, 64 bits: low word, high word
  *     Y       words, as above; in the end, blocks
- *     LENGTHS        of AAD and payload of all four messages before, if they were equal
- *     LENGTHS_TIMES  H times their last block, as words
  */
 const STAGE_STRIDE: u32 = 16 * GHASH_BLOCKS;
 const SUMS: usize = PRODUCTS * STAGE_STRIDE;
 const Y: usize = SUMS + 32 * PRODUCTS;
-const LENGTHS_TIMES: usize = Y + 64;
-const LENGTHS: usize = LENGTHS_TIMES + 64;
 /** Bytes of scratch, a multiple of 64. */
-export const LANES_SCRATCH_SIZE: usize = 1344;
+export const LANES_SCRATCH_SIZE: usize = Y + 64;
 
 /**
  * Are all columns of a product summed up in one pass? Older compilers of V8 (Node.js 20) load all tables of a pass
@@ -114,10 +114,10 @@ export function messageBlocks(packet: usize): u32 {
   return ((load<u32>(packet, PACKET_AAD_LENGTH) + 15) >> 4) + ((load<u32>(packet, PACKET_LENGTH) + 15) >> 4) + 1;
 }
 
-/** Begins with packets of another KEY. */
+/** Begins with new tables. */
 @inline
-export function startLanes(scratch: usize): void {
-  store<u64>(scratch, UNEQUAL, LENGTHS);
+export function startLanes(tables: usize): void {
+  store<u64>(tables, UNEQUAL, LENGTHS);
 }
 
 /** @returns lengths of AAD and payload, if they are those of all four packets */
@@ -134,12 +134,13 @@ function lengthsAt(packet: usize): u64 {
 
 /** H times the last block, once for all packets that have these lengths. */
 function multiplyLengths(packet: usize, lengths: u64, tables: usize, scratch: usize): void {
+  const ownTables = tables + GHASH_TABLES_SIZE;
   const product = timesH(tables, scratch, lengthsOf(packet));
-  v128.store(scratch, i32x4.splat(i32x4.extract_lane(product, 0)), LENGTHS_TIMES);
-  v128.store(scratch, i32x4.splat(i32x4.extract_lane(product, 1)), LENGTHS_TIMES + 16);
-  v128.store(scratch, i32x4.splat(i32x4.extract_lane(product, 2)), LENGTHS_TIMES + 32);
-  v128.store(scratch, i32x4.splat(i32x4.extract_lane(product, 3)), LENGTHS_TIMES + 48);
-  store<u64>(scratch, lengths, LENGTHS);
+  v128.store(ownTables, i32x4.splat(i32x4.extract_lane(product, 0)), LENGTHS_TIMES);
+  v128.store(ownTables, i32x4.splat(i32x4.extract_lane(product, 1)), LENGTHS_TIMES + 16);
+  v128.store(ownTables, i32x4.splat(i32x4.extract_lane(product, 2)), LENGTHS_TIMES + 32);
+  v128.store(ownTables, i32x4.splat(i32x4.extract_lane(product, 3)), LENGTHS_TIMES + 48);
+  store<u64>(ownTables, lengths, LENGTHS);
 }
 
 /**
@@ -162,7 +163,7 @@ export function hashLanes(packets: usize, tables: usize, scratch: usize): usize 
   const endC = payloadEnd(c);
   const endD = payloadEnd(d);
   const lengths = commonLengths(a, b, c, d);
-  if (lengths != UNEQUAL && lengths != load<u64>(scratch, LENGTHS)) multiplyLengths(a, lengths, tables, scratch);
+  if (lengths != UNEQUAL && lengths != load<u64>(ownTables, LENGTHS)) multiplyLengths(a, lengths, tables, scratch);
   /** Blocks at the end that need no work. */
   const known: u32 = lengths != UNEQUAL ? 1 : 0;
   clearY(scratch);
@@ -199,10 +200,10 @@ export function hashLanes(packets: usize, tables: usize, scratch: usize): usize 
   let w2 = v128.load(y, 32);
   let w3 = v128.load(y, 48);
   if (known) {
-    w0 = v128.xor(w0, v128.load(scratch, LENGTHS_TIMES));
-    w1 = v128.xor(w1, v128.load(scratch, LENGTHS_TIMES + 16));
-    w2 = v128.xor(w2, v128.load(scratch, LENGTHS_TIMES + 32));
-    w3 = v128.xor(w3, v128.load(scratch, LENGTHS_TIMES + 48));
+    w0 = v128.xor(w0, v128.load(ownTables, LENGTHS_TIMES));
+    w1 = v128.xor(w1, v128.load(ownTables, LENGTHS_TIMES + 16));
+    w2 = v128.xor(w2, v128.load(ownTables, LENGTHS_TIMES + 32));
+    w3 = v128.xor(w3, v128.load(ownTables, LENGTHS_TIMES + 48));
   }
   storeTransposed(y, 16, w0, w1, w2, w3);
   return y;
