@@ -36,6 +36,7 @@ const UDP = Uint8Array.of(17);
 const ESP = Uint8Array.of(50);
 const AH = Uint8Array.of(51);
 const ICMPV6 = Uint8Array.of(58);
+const FRAGMENT = 44;
 const MOBILITY = 135;
 /** TCP, UDP, DCCP, SCTP, UDP-Lite: two ports of two bytes. */
 const WITH_PORTS: ReadonlySet<number> = new Set([6, 17, 33, 132, 136]);
@@ -62,6 +63,9 @@ export function refusal(chain: string, counter: string, ports: readonly number[]
   const rules: readonly (readonly Uint8Array[])[] = [
     [nft.destinationType, nft.equals(u32(RTN_UNICAST)), ...drop],
     [nft.upperProtocol, nft.within(ESP, AH), nft.accept],
+    // In IPv6, AH is an extension header, which later fragments do not show; what it protects is the upper protocol.
+    [nft.family, nft.equals(IPV6), nft.behindExtension(AH[0]!), nft.accept],
+    [nft.family, nft.equals(IPV6), nft.behindExtension(FRAGMENT), nft.equals(AH), nft.accept],
     ...ports.map((port) => [...udp, nft.transportBytes(2, 2), nft.equals(u16(port)), nft.accept]),
     [...udp, nft.transportBytes(2, 2), nft.within(u16(0), u16(65_535)), ...drop],
     // What has no port is a later fragment: without the first, nothing comes of it.
