@@ -126,6 +126,24 @@ describe('a child SA is rekeyed', () => {
     expect(left.core.status(network.now)[0]!.children.length).toBeLessThanOrEqual(1);
     expect(left.sas.size).toBe(right.sas.size);
   });
+
+  test('or made anew, if the peer has taken it down and somebody asks for it before the answer is here', () => {
+    const { network, left, right } = established();
+    network.command(left, 'rekey', 'net');
+    const until = network.now + 500;
+    network.tamper = (datagram, from) => {
+      const { exchange } = parseHeader(datagram.data);
+      return from === right && exchange === EXCHANGE.CREATE_CHILD_SA && network.now < until ? undefined : datagram;
+    };
+    network.pass(50);
+    network.command(right, 'terminate', 'net');
+    network.pass(200);
+    const request = network.command(left, 'initiate', 'right');
+    network.pass(20_000);
+    expect(left.completed.get(request)).toBeUndefined();
+    expect(left.completed.has(request)).toBe(true);
+    expectOneChild(network, left, right);
+  });
 });
 
 describe('an IKE SA is rekeyed', () => {

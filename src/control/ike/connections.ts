@@ -320,6 +320,16 @@ export class ConnectionManager {
     this.finishReauthentication(sa);
   }
 
+  /** Nothing came of what was under way: a child that is to be up is asked for again. */
+  missed(connection: ConnectionConfig, child: string): void {
+    const intent = this.intents.get(connection.name);
+    if (intent === undefined || !this.isConfigured(connection) || !awaitedOf(intent).has(child)) return;
+    this.want(
+      connection,
+      connection.children.filter(({ name }) => name === child),
+    );
+  }
+
   childFailed(sa: IkeSa, child: string, why: EspalierError): void {
     if (!this.isConfigured(sa.connection)) return;
     const intent = this.intent(sa.connection);

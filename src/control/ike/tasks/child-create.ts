@@ -47,7 +47,7 @@ class ChildCreate extends ChildExchange {
     return !sa.unwanted.delete(this.subject);
   }
 
-  protected override notNeeded(sa: IkeSa): void {
+  protected notNeeded(_cx: Context, sa: IkeSa): void {
     sa.creating.delete(this.subject);
   }
 

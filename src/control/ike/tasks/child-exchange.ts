@@ -65,8 +65,8 @@ export abstract class ChildExchange implements Task {
 
   /** @returns whether there is still something to do */
   protected abstract isWanted(sa: IkeSa): boolean;
-  /** It is not begun at all. */
-  protected notNeeded(_sa: IkeSa): void {}
+  /** There is nothing to do, or no more. */
+  protected abstract notNeeded(cx: Context, sa: IkeSa): void;
   /** The answer is here: @returns why it comes too late, if it does */
   protected tooLate(sa: IkeSa): string | undefined {
     return sa.state === 'DELETING' ? 'the IKE SA is being deleted' : undefined;
@@ -82,7 +82,9 @@ export abstract class ChildExchange implements Task {
   build(cx: Context, sa: IkeSa): Payload[] | undefined {
     if (this.exchange === EXCHANGE.IKE_FOLLOWUP_KE) return this.keys.followup(cx);
     if (!isUsable(sa.state) || !this.isWanted(sa)) {
-      this.notNeeded(sa);
+      // With another group, asked a second time.
+      if (this.asked !== undefined) this.release(cx, sa);
+      this.notNeeded(cx, sa);
       return undefined;
     }
     sa.creating.add(this.config.name);

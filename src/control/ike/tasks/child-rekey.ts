@@ -61,6 +61,11 @@ export class ChildRekey extends ChildExchange {
     return [{ kind: 'N', protocol: old.protocol, spi: spi.bytes, notify: NOTIFY.REKEY_SA, data: new Uint8Array() }];
   }
 
+  /** Deleted or replaced by the peer meanwhile: who has asked for the child since has waited for this one to be over. */
+  protected notNeeded(cx: Context, sa: IkeSa): void {
+    cx.connections.missed(sa.connection, this.subject);
+  }
+
   protected succeeded(cx: Context, sa: IkeSa, child: ChildSa): void {
     child.origin = this.old.origin;
     if (goesWith(cx, this.old, child)) return;
@@ -83,8 +88,10 @@ export class ChildRekey extends ChildExchange {
   protected refused(cx: Context, sa: IkeSa, failure: Failure, notify?: number): void {
     const { old } = this;
     if (old.state === 'REKEYING') old.state = 'INSTALLED';
-    // Deleted or replaced by the peer meanwhile: there is nothing left to rekey.
-    if (!isCurrent(old)) return;
+    if (!isCurrent(old)) {
+      this.notNeeded(cx, sa);
+      return;
+    }
     if (notify === NOTIFY.CHILD_SA_NOT_FOUND) {
       // RFC 7296 §2.25: the peer has lost it, so it is made anew.
       cx.log('warn', `child ${old.text} is unknown to the peer and is made anew`, sa.connection.name);
