@@ -64,12 +64,21 @@ export function refusal(chain: string, counter: string, ports: readonly number[]
     [nft.destinationType, nft.equals(u32(RTN_UNICAST)), ...drop],
     [nft.upperProtocol, nft.within(ESP, AH), nft.accept],
     // In IPv6, AH is an extension header, which later fragments do not show; what it protects is the upper protocol.
-    [nft.family, nft.equals(IPV6), nft.behindExtension(AH[0]!), nft.accept],
-    [nft.family, nft.equals(IPV6), nft.behindExtension(FRAGMENT), nft.equals(AH), nft.accept],
+    [nft.family, nft.equals(IPV6), nft.extensionBytes(AH[0]!, 0, 1), nft.accept],
+    [nft.family, nft.equals(IPV6), nft.extensionBytes(FRAGMENT, 0, 1), nft.equals(AH), nft.accept],
+    // Later fragments have no ports, though the system loads what is in their place; without the first, nothing comes
+    // of them. The flag "more fragments" stands before the offset in IPv4, and behind it in IPv6.
+    [...udp, nft.family, nft.equals(IPV4), nft.networkBytes(6, 2), nft.within(u16(1), u16(0x1fff)), nft.accept],
+    [...udp, nft.family, nft.equals(IPV4), nft.networkBytes(6, 2), nft.within(u16(0x2001), u16(0x3fff)), nft.accept],
+    [
+      ...udp,
+      nft.family,
+      nft.equals(IPV6),
+      nft.extensionBytes(FRAGMENT, 2, 2),
+      nft.within(u16(8), u16(0xffff)),
+      nft.accept,
+    ],
     ...ports.map((port) => [...udp, nft.transportBytes(2, 2), nft.equals(u16(port)), nft.accept]),
-    [...udp, nft.transportBytes(2, 2), nft.within(u16(0), u16(65_535)), ...drop],
-    // What has no port is a later fragment: without the first, nothing comes of it.
-    [...udp, nft.accept],
     // Unreachable and too big, time exceeded, parameter problem (RFC 4301 §6.1).
     ...about(17).flatMap((quoted) => [
       [...icmp, types(3, 3), ...quoted, nft.accept],

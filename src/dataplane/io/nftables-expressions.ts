@@ -46,13 +46,13 @@ export const networkBytes = (offset: number, length: number): Uint8Array => payl
 /** From the header behind IP's and its extensions on; later fragments have none. */
 export const transportBytes = (offset: number, length: number): Uint8Array => payload(2, offset, length);
 
-/** What comes behind the first extension header of IPv6 of that kind, a byte. */
-export const behindExtension = (kind: number): Uint8Array =>
+/** From the first extension header of IPv6 of that kind on; where there is none, the rule does not match. */
+export const extensionBytes = (kind: number, offset: number, length: number): Uint8Array =>
   expression('exthdr', [
     [1, u32be(REGISTER)],
     [2, Uint8Array.of(kind)],
-    [3, u32be(0)],
-    [4, u32be(1)],
+    [3, u32be(offset)],
+    [4, u32be(length)],
   ]);
 
 const FIB_SOURCE = 1;
