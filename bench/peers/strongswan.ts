@@ -13,7 +13,7 @@ const PLUGINS =
   'random nonce openssl pem pkcs1 pkcs7 pkcs8 x509 revocation constraints pubkey curve25519 hmac kdf gmp ' +
   'chapoly gcm ccm ctr aes sha1 sha2 mgf1 drbg kernel-libipsec kernel-netlink socket-default vici updown';
 
-const START_TRIES = 100;
+const START_TRIES = 300;
 
 export interface StrongSwanOptions {
   /** More lines for the `charon` section of strongswan.conf, each on a line of its own. */

@@ -70,7 +70,7 @@ describe('espalier run', () => {
     expect(await ping(bed, 'hostA', ADDRESSES.hostB[0], 200)).toMatchObject({ sent: 5, received: 5 });
     expect(a.status().drops).not.toHaveProperty('XfrmInNoStates');
     await expect
-      .poll(() => a.cli('backend', 'show'), { timeout: 5000 })
+      .poll(() => a.cli('backend', 'show'), { timeout: 30_000 })
       .toMatch(/gateway;.*\nbackend noble of peer; node checks it, shadow packets [1-9]\d*, shadow disagreements 0$/m);
   });
 
@@ -80,11 +80,11 @@ describe('espalier run', () => {
     a.write(side(1, '    dpd_dealy: 10s\n'));
     hup();
     await expect
-      .poll(() => a.log, { timeout: 5000 })
+      .poll(() => a.log, { timeout: 30_000 })
       .toMatch(/not reloaded: .*dpd_dealy.*did you mean \\"dpd_delay\\"/);
     a.write(side(1));
     hup();
-    await expect.poll(() => a.log, { timeout: 5000 }).toMatch(/configuration read again/);
+    await expect.poll(() => a.log, { timeout: 30_000 }).toMatch(/configuration read again/);
     expect(a.status().ikeSas.map((sa) => [sa.spiI, sa.state])).toEqual([[spiI, 'ESTABLISHED']]);
   });
 
@@ -102,7 +102,7 @@ describe('espalier run', () => {
 
   it('starts again after it was killed, whose socket and rules are still there', async () => {
     const runs = (times: number) =>
-      expect.poll(() => a.log.match(/espalier \S+ runs/g), { timeout: 5000 }).toHaveLength(times);
+      expect.poll(() => a.log.match(/espalier \S+ runs/g), { timeout: 30_000 }).toHaveLength(times);
     await runs(1);
     await a.stop(true);
     expect(existsSync(socket())).toBe(true);

@@ -35,7 +35,7 @@ describe('the examples', () => {
       await strongswan.start(example('strongswan/swanctl.conf'));
       const espalier = new Espalier(bed, 'gatewayA', join(directory, 'a'));
       await espalier.start(yaml);
-      await expect.poll(() => espalier.status().ikeSas[0]?.children[0]?.state, { timeout: 10_000 }).toBe('INSTALLED');
+      await expect.poll(() => espalier.status().ikeSas[0]?.children[0]?.state, { timeout: 30_000 }).toBe('INSTALLED');
       expect(await ping(bed, 'hostA', ADDRESSES.hostB[0])).toMatchObject({ sent: 5, received: 5 });
       expect(await ping(bed, 'hostB', ADDRESSES.hostA[0])).toMatchObject({ sent: 5, received: 5 });
       await espalier.stop();
@@ -63,7 +63,7 @@ connections:
       const lines: string[] = [];
       const reader = createInterface({ input: embedded.stdout! });
       reader.on('line', (line) => lines.push(line));
-      await expect.poll(() => lines.join('\n'), { timeout: 15_000 }).toMatch(/branch ESTABLISHED \[ 'lan: 0 bytes' \]/);
+      await expect.poll(() => lines.join('\n'), { timeout: 30_000 }).toMatch(/branch ESTABLISHED \[ 'lan: 0 bytes' \]/);
       expect(await ping(bed, 'hostA', ADDRESSES.hostB[0])).toMatchObject({ received: 5 });
       embedded.kill('SIGINT');
       await once(embedded, 'exit');

@@ -24,7 +24,7 @@ export interface PairOptions extends BedOptions {
 }
 
 /** Waits until `condition` holds. @throws if it does not in time */
-export async function until(what: string, condition: () => boolean | Promise<boolean>, seconds = 15): Promise<void> {
+export async function until(what: string, condition: () => boolean | Promise<boolean>, seconds = 30): Promise<void> {
   for (const end = Date.now() + seconds * 1000; !(await condition()); ) {
     if (Date.now() > end) throw new Error(`${what}: not within ${seconds} s`);
     await sleep(50);

@@ -214,7 +214,7 @@ export interface PeerChild {
 }
 
 /** Waits until `condition` holds. @returns whether it did in time */
-export async function until(condition: () => boolean | Promise<boolean>, seconds = 10): Promise<boolean> {
+export async function until(condition: () => boolean | Promise<boolean>, seconds = 30): Promise<boolean> {
   const deadline = Date.now() + seconds * 1000;
   while (!(await condition())) {
     if (Date.now() > deadline) return false;
