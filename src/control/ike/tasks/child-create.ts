@@ -101,20 +101,20 @@ const isUp = (sa: IkeSa, { config, packet }: WantedChild): boolean =>
       (packet === undefined || takesPacket(child.agreement, packet)),
   );
 
-/** The child of either side's exchange is there: puts it to use, unless there are two now. */
+/** The child of either side's exchange is there: puts it to use, unless there are more of it now. */
 function install(cx: Context, sa: IkeSa, child: ChildSa): void {
-  const twin = twinOf(sa, child);
-  if (twin === undefined) cx.policies.use(child);
+  const twins = childTwins(sa, child);
+  if (twins.length === 0) cx.policies.use(child);
   announceChild(cx, child);
-  if (twin !== undefined) dropDuplicate(cx, child, twin);
+  // One that went against the first may be what the second goes against: the peer asked again in between.
+  for (const twin of twins) if (isCurrent(child)) dropDuplicate(cx, child, twin);
 }
 
-/** @returns the one that the other side made of the same child, or what has come from it by rekeying */
-function twinOf(sa: IkeSa, child: ChildSa): ChildSa | undefined {
-  return [...sa.children.values()].find(
+/** @returns those that the other side made of the same child, or what has come from them by rekeying */
+const childTwins = (sa: IkeSa, child: ChildSa): ChildSa[] =>
+  [...sa.children.values()].filter(
     (other) => other !== child && other.origin.madeByUs !== child.madeByUs && standsFor(other, child),
   );
-}
 
 const isSameOfOurs = (other: ChildSa, child: ChildSa): boolean =>
   other !== child && other.origin.madeByUs && standsFor(other, child);
