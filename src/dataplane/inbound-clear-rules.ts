@@ -13,6 +13,7 @@
  * or because the main table has more specific ones, take what they lead to out of it.
  */
 import type { PolicyParameters, SelectorSide, TrafficSelector } from '../contract.ts';
+import { u32 } from './io/netlink.ts';
 import { addressSet, type Change, rule } from './io/nftables.ts';
 import * as nft from './io/nftables-expressions.ts';
 import { addressBytes } from './selector.ts';
@@ -43,7 +44,6 @@ const WITH_PORTS: ReadonlySet<number> = new Set([6, 17, 33, 132, 136]);
 const RTN_UNICAST = 1;
 
 const u16 = (value: number): Uint8Array => Uint8Array.of(value >>> 8, value & 255);
-const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
 /**
  * What becomes of a packet that is to be refused. Forwarded ones are dropped. Of those for this host itself, the ones
