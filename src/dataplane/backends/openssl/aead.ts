@@ -5,33 +5,23 @@ import type { KernelMemory } from '../backend.ts';
 import { Contexts, createContext, type Direction } from './contexts.ts';
 import { EVP_CTRL_AEAD_GET_TAG, type Libcrypto } from './libcrypto.ts';
 
-/** AES-GCM (RFC 4106) and ChaCha20-Poly1305 (RFC 7634). */
+/** What OpenSSL calls AES-GCM or ChaCha20-Poly1305. */
+export const aeadName = ({ encr, keyBits }: CipherSuite): string =>
+  encr === ENCR.CHACHA20_POLY1305 ? 'ChaCha20-Poly1305' : `AES-${keyBits}-GCM`;
+
+/** AES-GCM (RFC 4106) and ChaCha20-Poly1305 (RFC 7634), where there is no `AeadRunner`. */
 export class Aead extends Contexts {
   readonly #name: string;
   readonly #key: number;
 
   constructor(crypto: Libcrypto, kernel: KernelMemory, suite: CipherSuite, key: number) {
     super(crypto, kernel, suite, key);
-    this.#name = suite.encr === ENCR.CHACHA20_POLY1305 ? 'ChaCha20-Poly1305' : `AES-${suite.keyBits}-GCM`;
+    this.#name = aeadName(suite);
     this.#key = kernel.base + key + L.KEY_KEY;
   }
 
   protected create(direction: Direction): number {
     return createContext(this.crypto, direction, this.#name, this.#key);
-  }
-
-  // What an AeadBatch needs, which makes the same calls for many packets.
-
-  get salt(): Uint8Array {
-    return this.block.bytes.subarray(0, 4);
-  }
-
-  get tagLength(): number {
-    return this.icvLength;
-  }
-
-  context(direction: Direction): number {
-    return direction === 'Encrypt' ? this.sealing : this.opening;
   }
 
   seal(packet: number): number {

@@ -121,10 +121,7 @@ export abstract class Contexts implements NativeCipher {
   }
 
   /** @param done 1 if every call has succeeded */
-  status(done: number): number {
-    if (done === 1) return L.STATUS_OK;
-    // Node's own use of OpenSSL must not find our failure in the thread's error queue.
-    this.crypto.ERR_clear_error();
-    return L.STATUS_BAD_ICV;
+  protected status(done: number): number {
+    return done === 1 ? L.STATUS_OK : L.STATUS_BAD_ICV;
   }
 }

@@ -10,14 +10,14 @@ import { KeyCache } from '../key-cache.ts';
 import { selfTest } from '../known-answers.ts';
 import { acceptsLength, isGmac, isKnownSuite, suiteOf } from '../suites.ts';
 import { Aead, Ccm, Gmac } from './aead.ts';
-import { AeadBatch } from './aead-batch.ts';
+import { AeadRunner } from './aead-runner.ts';
 import type { NativeCipher } from './contexts.ts';
 import { EncryptThenMac } from './encrypt-then-mac.ts';
 import { type Libcrypto, loadLibcrypto } from './libcrypto.ts';
 
 export interface OpensslOptions {
-  /** Make the calls of many packets at once, where this system can (`call-list.ts`). Default: true. */
-  readonly callLists?: boolean;
+  /** Have machine code make the calls, where this system can (`aead-runner.ts`). Default: true. */
+  readonly machineCode?: boolean;
   /** Takes batches off this backend. Default: nobody. */
   readonly rival?: Rival;
 }
@@ -69,64 +69,52 @@ const NOBODY: Rival = {
 /** @throws EspalierError `ERR_BACKEND_UNAVAILABLE` if this node binary has no usable OpenSSL */
 export function createOpensslBackend(
   kernel: KernelMemory,
-  { callLists = true, rival = NOBODY }: OpensslOptions = {},
+  { machineCode = true, rival = NOBODY }: OpensslOptions = {},
 ): CryptoBackend {
   const crypto = loadLibcrypto();
-  selfTest((memory) => new OpensslBackend(crypto, memory, callLists, NOBODY));
-  return new OpensslBackend(crypto, kernel, callLists, rival);
+  selfTest((memory) => new OpensslBackend(crypto, memory, machineCode, NOBODY));
+  return new OpensslBackend(crypto, kernel, machineCode, rival);
 }
 
 interface KeyEntry {
   readonly suite: CipherSuite;
-  readonly cipher: NativeCipher;
-  /** The same, if it goes into a batch. */
-  readonly aead: Aead | undefined;
+  /** Does the packets of a run, if there is one; else `cipher` does them one by one. */
+  readonly runner: AeadRunner | undefined;
+  readonly cipher: NativeCipher | undefined;
   readonly sealing: Lease;
   readonly opening: Lease;
 }
 
 class OpensslBackend implements CryptoBackend {
   readonly name: string;
+  readonly #crypto: Libcrypto;
   readonly #kernel: KernelMemory;
   readonly #words: Uint32Array;
   readonly #rival: Rival;
   readonly #other: CryptoBackend | undefined;
   readonly #keys: KeyCache<KeyEntry>;
-  readonly #sealing: AeadBatch | undefined;
-  readonly #opening: AeadBatch | undefined;
 
-  constructor(crypto: Libcrypto, kernel: KernelMemory, callLists: boolean, rival: Rival) {
+  constructor(crypto: Libcrypto, kernel: KernelMemory, machineCode: boolean, rival: Rival) {
     this.name = rival.name;
+    this.#crypto = crypto;
     this.#kernel = kernel;
     this.#words = kernel.words;
     this.#rival = rival;
     this.#other = rival.other;
-    if (callLists) {
-      const settle = (packet: number, status: number) => this.#settle(packet, status);
-      this.#sealing = AeadBatch.create(kernel, 'Encrypt', settle);
-      this.#opening = AeadBatch.create(kernel, 'Decrypt', settle);
-    }
-    const batches = this.#sealing !== undefined && this.#opening !== undefined;
     this.#keys = new KeyCache(
       kernel,
       (key) => {
         const suite = suiteOf(kernel, key);
-        const cipher = createNativeCipher(crypto, kernel, suite, key);
+        const runner = machineCode && isAead(suite) ? AeadRunner.create(crypto, kernel, suite, key) : undefined;
         return {
           suite,
-          cipher,
-          aead: batches && cipher instanceof Aead ? cipher : undefined,
+          runner,
+          cipher: runner ? undefined : createNativeCipher(crypto, kernel, suite, key),
           sealing: rival.lease(suite, 'seal'),
           opening: rival.lease(suite, 'open'),
         };
       },
-      ({ cipher, aead }) => {
-        if (aead !== undefined) {
-          this.#sealing?.forget(aead);
-          this.#opening?.forget(aead);
-        }
-        cipher.free();
-      },
+      ({ runner, cipher }) => (runner ?? cipher)?.free(),
     );
   }
 
@@ -136,8 +124,8 @@ class OpensslBackend implements CryptoBackend {
 
   seal(descriptors: number, count: number): void {
     if (count === 0) return;
-    const words = this.#words;
-    let entry = this.#keys.get(words[(descriptors + L.PACKET_KEY) >>> 2]!);
+    const end = descriptors + count * L.PACKET_SIZE;
+    let entry = this.#keys.get(this.#words[(descriptors + L.PACKET_KEY) >>> 2]!);
     const lease = entry.sealing;
     if (lease.away > 0) {
       lease.away -= count;
@@ -146,22 +134,19 @@ class OpensslBackend implements CryptoBackend {
     }
     lease.left -= count;
     if (lease.left < 0 && this.#rival.seal(descriptors, count, lease, this)) return;
-    const batch = this.#sealing;
-    const last = descriptors + (count - 1) * L.PACKET_SIZE;
-    for (let packet = descriptors; ; entry = this.#keys.get(words[(packet + L.PACKET_KEY) >>> 2]!)) {
-      if (entry.aead === undefined)
-        this.#settle(packet, this.#fits(packet, entry) ? entry.cipher.seal(packet) : L.STATUS_BAD_LENGTH);
-      else batch!.add(packet, entry.aead);
-      if (packet === last) break;
-      packet += L.PACKET_SIZE;
+    for (let first = descriptors; ; entry = this.#keys.get(this.#words[(first + L.PACKET_KEY) >>> 2]!)) {
+      const next = this.#endOfRun(first, end);
+      if (entry.runner === undefined) this.#sealSingly(first, next, entry);
+      else if (!entry.runner.seal(first, next)) this.#wipeFailed(first, next);
+      if (next === end) return;
+      first = next;
     }
-    batch?.run();
   }
 
   open(descriptors: number, count: number): void {
     if (count === 0) return;
-    const words = this.#words;
-    let entry = this.#keys.get(words[(descriptors + L.PACKET_KEY) >>> 2]!);
+    const end = descriptors + count * L.PACKET_SIZE;
+    let entry = this.#keys.get(this.#words[(descriptors + L.PACKET_KEY) >>> 2]!);
     const lease = entry.opening;
     if (lease.away > 0) {
       lease.away -= count;
@@ -170,30 +155,57 @@ class OpensslBackend implements CryptoBackend {
     }
     lease.left -= count;
     if (lease.left < 0 && this.#rival.open(descriptors, count, lease, this)) return;
-    const batch = this.#opening;
-    const last = descriptors + (count - 1) * L.PACKET_SIZE;
-    for (let packet = descriptors; ; entry = this.#keys.get(words[(packet + L.PACKET_KEY) >>> 2]!)) {
-      if (entry.aead === undefined)
-        this.#settle(packet, this.#fits(packet, entry) ? entry.cipher.open(packet) : L.STATUS_BAD_LENGTH);
-      else batch!.add(packet, entry.aead);
-      if (packet === last) break;
-      packet += L.PACKET_SIZE;
+    for (let first = descriptors; ; entry = this.#keys.get(this.#words[(first + L.PACKET_KEY) >>> 2]!)) {
+      const next = this.#endOfRun(first, end);
+      if (entry.runner === undefined) this.#openSingly(first, next, entry);
+      else if (!entry.runner.open(first, next)) this.#wipeFailed(first, next);
+      if (next === end) return;
+      first = next;
     }
-    batch?.run();
   }
 
-  #fits(packet: number, { suite }: KeyEntry): boolean {
+  /** @returns where the packets end that have the KEY of the one at `first`, at most `end` */
+  #endOfRun(first: number, end: number): number {
+    const words = this.#words;
+    const key = words[(first + L.PACKET_KEY) >>> 2]!;
+    let next = first + L.PACKET_SIZE;
+    while (next < end && words[(next + L.PACKET_KEY) >>> 2]! === key) next += L.PACKET_SIZE;
+    return next;
+  }
+
+  #sealSingly(first: number, end: number, { suite, cipher }: KeyEntry): void {
+    for (let packet = first; packet < end; packet += L.PACKET_SIZE) {
+      this.#settle(packet, this.#fits(packet, suite) ? cipher!.seal(packet) : L.STATUS_BAD_LENGTH);
+    }
+  }
+
+  #openSingly(first: number, end: number, { suite, cipher }: KeyEntry): void {
+    for (let packet = first; packet < end; packet += L.PACKET_SIZE) {
+      this.#settle(packet, this.#fits(packet, suite) ? cipher!.open(packet) : L.STATUS_BAD_LENGTH);
+    }
+  }
+
+  #fits(packet: number, suite: CipherSuite): boolean {
     return acceptsLength(suite, this.#words[(packet + L.PACKET_LENGTH) >>> 2]!);
   }
 
-  /** Writes STATUS. What a failed call has left of a payload is nobody's to see. */
   #settle(packet: number, status: number): void {
-    const { bytes } = this.#kernel;
+    this.#words[(packet + L.PACKET_STATUS) >>> 2] = status;
+    if (status === L.STATUS_BAD_ICV) this.#wipe(packet);
+  }
+
+  #wipeFailed(first: number, end: number): void {
+    for (let packet = first; packet < end; packet += L.PACKET_SIZE) {
+      if (this.#words[(packet + L.PACKET_STATUS) >>> 2] !== L.STATUS_OK) this.#wipe(packet);
+    }
+  }
+
+  /** What a failed call has left of a payload is nobody's to see, and what it says of it not Node's to find. */
+  #wipe(packet: number): void {
     const words = this.#words;
-    words[(packet + L.PACKET_STATUS) >>> 2] = status;
-    if (status !== L.STATUS_BAD_ICV) return;
     const payload = words[(packet + L.PACKET_PAYLOAD) >>> 2]!;
-    bytes.fill(0, payload, payload + words[(packet + L.PACKET_LENGTH) >>> 2]!);
+    this.#kernel.bytes.fill(0, payload, payload + words[(packet + L.PACKET_LENGTH) >>> 2]!);
+    this.#crypto.ERR_clear_error();
   }
 
   forget(key: number): void {
@@ -207,6 +219,11 @@ class OpensslBackend implements CryptoBackend {
   }
 }
 
+/** Those that an AeadRunner does. */
+const isAead = ({ encr, integ }: CipherSuite): boolean => integ === INTEG.NONE && encr !== undefined && AEADS.has(encr);
+
+const AEADS: ReadonlySet<number> = new Set([ENCR.AES_GCM_8, ENCR.AES_GCM_12, ENCR.AES_GCM_16, ENCR.CHACHA20_POLY1305]);
+
 /** Makes the contexts of the KEY block at `key`. */
 function createNativeCipher(crypto: Libcrypto, kernel: KernelMemory, suite: CipherSuite, key: number): NativeCipher {
   switch (suite.encr) {
@@ -218,5 +235,5 @@ function createNativeCipher(crypto: Libcrypto, kernel: KernelMemory, suite: Ciph
       return new Ccm(crypto, kernel, suite, key);
   }
   if (isGmac(suite.integ)) return new Gmac(crypto, kernel, suite, key);
-  return new (suite.integ === INTEG.NONE ? Aead : EncryptThenMac)(crypto, kernel, suite, key);
+  return new (isAead(suite) ? Aead : EncryptThenMac)(crypto, kernel, suite, key);
 }

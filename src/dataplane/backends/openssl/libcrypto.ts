@@ -15,6 +15,7 @@ export type Address = number;
 export interface Libcrypto {
   EVP_CIPHER_fetch(library: Address, name: string, properties: null): Address;
   EVP_CIPHER_free(cipher: Address): void;
+  EVP_CIPHER_get0_provider(cipher: Address): Address;
   EVP_CIPHER_CTX_new(): Address;
   EVP_CIPHER_CTX_free(context: Address): void;
   EVP_CIPHER_CTX_ctrl(context: Address, type: number, argument: number, pointer: Address): number;
@@ -33,6 +34,9 @@ export interface Libcrypto {
   EVP_MAC_init(context: Address, key: Address, length: number, parameters: Address): number;
   EVP_MAC_update(context: Address, data: Address, length: number): number;
   EVP_MAC_final(context: Address, out: Address, written: Address, size: number): number;
+  OSSL_PROVIDER_get0_provider_ctx(provider: Address): Address;
+  OSSL_PROVIDER_query_operation(provider: Address, operation: number, notToBeKept: Address): Address;
+  OSSL_PROVIDER_unquery_operation(provider: Address, operation: number, algorithms: Address): void;
   CRYPTO_memcmp(a: Address, b: Address, length: number): number;
   ERR_clear_error(): void;
 }
@@ -40,6 +44,7 @@ export interface Libcrypto {
 const DECLARATIONS: Readonly<Record<keyof Libcrypto, readonly [result: string, ...parameters: string[]]>> = {
   EVP_CIPHER_fetch: ['uintptr_t', 'uintptr_t', 'str', 'str'],
   EVP_CIPHER_free: ['void', 'uintptr_t'],
+  EVP_CIPHER_get0_provider: ['uintptr_t', 'uintptr_t'],
   EVP_CIPHER_CTX_new: ['uintptr_t'],
   EVP_CIPHER_CTX_free: ['void', 'uintptr_t'],
   EVP_CIPHER_CTX_ctrl: ['int', 'uintptr_t', 'int', 'int', 'uintptr_t'],
@@ -58,6 +63,9 @@ const DECLARATIONS: Readonly<Record<keyof Libcrypto, readonly [result: string, .
   EVP_MAC_init: ['int', 'uintptr_t', 'uintptr_t', 'size_t', 'uintptr_t'],
   EVP_MAC_update: ['int', 'uintptr_t', 'uintptr_t', 'size_t'],
   EVP_MAC_final: ['int', 'uintptr_t', 'uintptr_t', 'uintptr_t', 'size_t'],
+  OSSL_PROVIDER_get0_provider_ctx: ['uintptr_t', 'uintptr_t'],
+  OSSL_PROVIDER_query_operation: ['uintptr_t', 'uintptr_t', 'int', 'uintptr_t'],
+  OSSL_PROVIDER_unquery_operation: ['void', 'uintptr_t', 'int', 'uintptr_t'],
   CRYPTO_memcmp: ['int', 'uintptr_t', 'uintptr_t', 'size_t'],
   ERR_clear_error: ['void'],
 };
@@ -92,6 +100,22 @@ export function must(result: number, what: string): void {
   if (result !== 1) throw new EspalierError('ERR_BACKEND_UNAVAILABLE', `OpenSSL: ${what} failed`);
 }
 
+const OSSL_PARAM_UTF8_STRING = 4;
+export const OSSL_PARAM_OCTET_STRING = 5;
+
+/** An OSSL_PARAM: name, data_type, data, data_size, return_size, a u64 each. Behind the last one are zeros. */
+export interface Parameter {
+  readonly name: Address;
+  readonly type: number;
+  readonly data: Address;
+  readonly size: number;
+}
+
+/** @param at in bytes */
+export function writeParameter(numbers: BigUint64Array, at: number, { name, type, data, size }: Parameter): void {
+  numbers.set([name, type, data, size, 0].map(BigInt), at / 8);
+}
+
 /**
  * A small piece of memory whose address native code may hold: an ArrayBuffer's bytes do not move,
  * and live as long as this object.
@@ -104,7 +128,7 @@ export function must(result: number, what: string): void {
  *     +                                                                               +
  *  64 |                                                                               |
  *     +---------+---------+---------+---------+---------+---------+---------+---------+
- *  96 | TAG_PARAMETER: OSSL_PARAM { key, data_type, data, data_size, return_size }    |
+ *  96 | TAG_PARAMETER: OSSL_PARAM { name, data_type, data, data_size, return_size }   |
  *     +         +---------+---------+---------+---------+---------+---------+---------+
  * 128 |         | OSSL_PARAM_END (40)                                       | "tag"   |
  *     +---------+---------+---------+---------+---------+---------+---------+---------+
@@ -123,20 +147,13 @@ export class NativeBlock {
 
   /** @param tagLength bytes that the parameter `tag` has */
   constructor(tagLength: number) {
-    this.bytes.set([0x74, 0x61, 0x67], TAG_NAME);
-    this.#view.setBigUint64(TAG_PARAMETER, BigInt(this.#address + TAG_NAME), true);
-    this.#view.setUint32(TAG_PARAMETER + 8, OSSL_PARAM_OCTET_STRING, true);
-    this.setTagLength(tagLength);
-  }
-
-  setTagLength(length: number): void {
-    this.#words[TAG_LENGTH] = length;
-  }
-
-  /** The nonce behind four bytes of salt, as two words of memory. */
-  setIv(first: number, second: number): void {
-    this.#words[1] = first;
-    this.#words[2] = second;
+    this.bytes.set(Buffer.from('tag', 'latin1'), TAG_NAME);
+    writeParameter(new BigUint64Array(this.bytes.buffer), TAG_PARAMETER, {
+      name: this.#address + TAG_NAME,
+      type: OSSL_PARAM_OCTET_STRING,
+      data: 0,
+      size: tagLength,
+    });
   }
 
   /** Lets the parameter `tag` point to an ICV. */
@@ -156,10 +173,7 @@ const SEQUENCE_HIGH = 20;
 export const MAC = 32;
 const TAG_PARAMETER = 96;
 const TAG_DATA = (TAG_PARAMETER + 16) / 4;
-const TAG_LENGTH = (TAG_PARAMETER + 24) / 4;
 const TAG_NAME = 176;
-const OSSL_PARAM_OCTET_STRING = 5;
-const OSSL_PARAM_UTF8_STRING = 4;
 
 /** An array of one OSSL_PARAM with text, for calls that copy it. The address is good while the object lives. */
 export class TextParameter {
@@ -167,14 +181,15 @@ export class TextParameter {
   readonly address: Address = Number(koffi.address(this.#bytes));
 
   constructor(name: string, value: string) {
-    const view = new DataView(this.#bytes.buffer);
-    const text = (at: number, characters: string) => {
+    const text = (at: number, characters: string): Address => {
       this.#bytes.set(Buffer.from(characters, 'latin1'), at);
-      return BigInt(this.address + at);
+      return this.address + at;
     };
-    view.setBigUint64(0, text(96, name), true);
-    view.setUint32(8, OSSL_PARAM_UTF8_STRING, true);
-    view.setBigUint64(16, text(112, value), true);
-    view.setBigUint64(24, BigInt(value.length), true);
+    writeParameter(new BigUint64Array(this.#bytes.buffer), 0, {
+      name: text(96, name),
+      type: OSSL_PARAM_UTF8_STRING,
+      data: text(112, value),
+      size: value.length,
+    });
   }
 }
