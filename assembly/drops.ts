@@ -65,9 +65,9 @@ export const XfrmOutNoQueueSpace = 42;
 export const XfrmAcquireError = 43;
 /** A later fragment whose first one has not been seen (RFC 4301 §7). */
 export const OutFragment = 44;
-/** The system refused the message (counted by the worker). */
+/** The system refused the message that the packet was in (counted by the worker). */
 export const OutSendError = 45;
-/** The TUN refused the frame (counted by the worker). */
+/** The TUN refused the frame that the packet was in (counted by the worker). */
 export const InWriteError = 46;
 /** Fragments for transport mode that overlap, contradict each other, or whose datagram was not whole in time. */
 export const OutReassemblyError = 47;

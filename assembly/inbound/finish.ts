@@ -20,6 +20,7 @@ import {
   ARENA_IN_PACKETS_USED,
   FRAME_IOVEC_COUNT,
   FRAME_IOVECS,
+  FRAME_PACKETS,
   FRAME_SIZE,
   IN_FRAME_IOVECS,
   IN_FRAMES,
@@ -188,6 +189,7 @@ function layFrames(arena: usize, frames: u32): void {
     const start = iovec;
     let note: usize = load<u32>(frame, FRAME_IOVECS);
     const vnet = load<u32>(note, NOTE_AT) - VNET_HEADER_SIZE;
+    store<u32>(frame, load<u32>(note, NOTE_COUNT), FRAME_PACKETS);
     countRun(note);
     finishRun(note, vnet);
     iovec = lay(iovec, vnet, load<u32>(note, NOTE_HEAD) + VNET_HEADER_SIZE);

@@ -180,6 +180,8 @@ export const OUT_OUTPUT_SIZE = 8388608;
 /** LANES arrays of struct mmsghdr, LANE_STRIDE bytes apart: pass address and ARENA_LANE_COUNTS[lane] to sendmmsg. */
 export const OUT_MESSAGES = OUT_OUTPUT + OUT_OUTPUT_SIZE + 4096;
 export const MMSGHDR_SIZE = 64;
+/** u32 in the padding of OUT_MESSAGES': packets in the message. */
+export const MMSGHDR_PACKETS = 60;
 export const LANE_STRIDE = 524288;
 /** Per message: its sockaddr (32) and its control messages (160). */
 export const OUT_EXTRAS = OUT_MESSAGES + LANES * LANE_STRIDE;
@@ -196,11 +198,19 @@ export const OUT_PIECE_SIZE = 16;
 /** RUNs that still grow, see assembly/outbound/batch.ts. */
 export const OUT_GROWING = OUT_PIECES + MAX_PACKETS * OUT_PIECE_SIZE;
 export const OUT_GROWING_SIZE = 256;
+/**
+ * FRAMEs for the TUN: u32 address of the first struct iovec, u32 their number (≤ 1024), u32 packets that the frame
+ * was made of. One writev each; the first iovec begins with the virtio header.
+ */
+export const FRAME_IOVECS = 0;
+export const FRAME_IOVEC_COUNT = 4;
+export const FRAME_PACKETS = 8;
+export const FRAME_SIZE = 12;
 /** ICMP errors for the senders behind us, FRAMEs and their bytes. */
 export const OUT_REPLY_FRAMES = OUT_GROWING + OUT_GROWING_SIZE;
 export const OUT_REPLIES_MAX = 64;
 export const OUT_REPLY_SIZE = 1408;
-export const OUT_REPLY_IOVECS = OUT_REPLY_FRAMES + OUT_REPLIES_MAX * 8;
+export const OUT_REPLY_IOVECS = OUT_REPLY_FRAMES + OUT_REPLIES_MAX * FRAME_SIZE;
 export const OUT_REPLIES = OUT_REPLY_IOVECS + OUT_REPLIES_MAX * 16;
 
 // ─── QUEUE: frames that wait for an SA ────────────────────────────────────────────────────────
@@ -247,14 +257,8 @@ export const IN_SLOT_DATA = 512;
 export const IN_SLOT_ROOM = 65536;
 /** PACKET descriptors for `CryptoBackend.open`. */
 export const IN_PACKETS = IN_SLOTS + SLOTS * SLOT_SIZE;
-/**
- * FRAMEs for the TUN after inboundFinish, in order: u32 address of the first struct iovec, u32 their
- * number (≤ 1024). One writev each; the first iovec begins with the virtio header.
- */
+/** FRAMEs after inboundFinish, in order. */
 export const IN_FRAMES = IN_PACKETS + MAX_PACKETS * 64;
-export const FRAME_IOVECS = 0;
-export const FRAME_IOVEC_COUNT = 4;
-export const FRAME_SIZE = 8;
 export const IN_FRAME_IOVECS = IN_FRAMES + MAX_PACKETS * FRAME_SIZE;
 /** Headers that do not stand in front of their payload (virtio, IP, TCP or UDP). */
 export const IN_HEADERS = IN_FRAME_IOVECS + MAX_PACKETS * 32;

@@ -6,8 +6,9 @@
  *     +---------+---------+---------+---------+---------+---------+---------+---------+
  *   0 | msg_name (u64)    | namelen | -       | msg_iov (u64)     | msg_iovlen (u64)  |
  *     +---------+---------+---------+---------+---------+---------+---------+---------+
- *  32 | msg_control (u64) | controllen (u64)  | flags   | -       | msg_len | -       |
+ *  32 | msg_control (u64) | controllen (u64)  | flags   | -       | msg_len | packets |
  *     +---------+---------+---------+---------+---------+---------+---------+---------+
+ *     packets is ours: what is lost if the system refuses the message.
  *
  *     struct cmsghdr: | cmsg_len (u64) | cmsg_level | cmsg_type | data, padded to 8 |
  */
@@ -22,6 +23,7 @@ import {
   LANE_UDP6,
   LANES,
   MAX_PACKETS,
+  MMSGHDR_PACKETS,
   MMSGHDR_SIZE,
   OUT_EXTRA_CONTROL,
   OUT_EXTRA_SIZE,
@@ -135,7 +137,8 @@ export function addMessage(arena: usize, run: usize, lane: u32, count: u32): voi
   store<u64>(message, controlLength != 0 ? absolute + extra + OUT_EXTRA_CONTROL : 0, 32);
   store<u64>(message, controlLength, 40);
   store<u64>(message, 0, 48);
-  store<u64>(message, 0, 56);
+  store<u32>(message, 0, 56);
+  store<u32>(message, load<u32>(run, RUN_COUNT), MMSGHDR_PACKETS);
   extra += OUT_EXTRA_SIZE;
 }
 

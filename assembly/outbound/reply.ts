@@ -5,6 +5,7 @@ import {
   ARENA_REPLY_COUNT,
   FRAME_IOVEC_COUNT,
   FRAME_IOVECS,
+  FRAME_PACKETS,
   FRAME_SIZE,
   OUT_REPLIES,
   OUT_REPLIES_MAX,
@@ -34,5 +35,6 @@ export function replyTooBig(arena: usize, mtu: u32): void {
   const frame = arena + OUT_REPLY_FRAMES + count * FRAME_SIZE;
   store<u32>(frame, <u32>iovec, FRAME_IOVECS);
   store<u32>(frame, 1, FRAME_IOVEC_COUNT);
+  store<u32>(frame, 1, FRAME_PACKETS);
   store<u32>(arena, count + 1, ARENA_REPLY_COUNT);
 }

@@ -58,11 +58,14 @@ export class Arena {
     return this.#floats[this.#now]!;
   }
 
-  /** @param reason a number of assembly/drops.ts */
-  drop(reason: number): void {
+  /**
+   * @param reason a number of assembly/drops.ts
+   * @param packets so many
+   */
+  drop(reason: number, packets: number): void {
     const low = (this.address + ARENA_DROPS + reason * 8) >>> 2;
-    this.words[low]!++;
-    if (this.words[low] === 0) this.words[low + 1]!++;
+    this.words[low]! += packets;
+    if (this.words[low]! < packets) this.words[low + 1]!++;
   }
 
   /** @returns a copy of the EVENTs that have come up, which it removes; undefined for none */

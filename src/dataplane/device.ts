@@ -1,6 +1,13 @@
 /** One queue of the device that plain packets come from and go to. */
 import { InWriteError } from '../../assembly/drops.ts';
-import { FRAME_IOVEC_COUNT, FRAME_IOVECS, FRAME_SIZE, OUT_SLOT_FRAME, SLOT_SIZE } from '../../assembly/layout/arena.ts';
+import {
+  FRAME_IOVEC_COUNT,
+  FRAME_IOVECS,
+  FRAME_PACKETS,
+  FRAME_SIZE,
+  OUT_SLOT_FRAME,
+  SLOT_SIZE,
+} from '../../assembly/layout/arena.ts';
 import type { Arena } from './arena.ts';
 import type { ReadyCall } from './io/ready-calls.ts';
 import { EAGAIN, EINTR, errno, read, writev } from './io/syscalls.ts';
@@ -64,7 +71,8 @@ export class Device {
     const { words, address } = this.#arena;
     for (let at = (address + frames) >>> 2; count > 0; count--, at += FRAME_SIZE >>> 2) {
       const iovecs = this.#base + words[at + (FRAME_IOVECS >>> 2)]!;
-      if (writev(this.fd, iovecs, words[at + (FRAME_IOVEC_COUNT >>> 2)]!) < 0) this.#arena.drop(InWriteError);
+      if (writev(this.fd, iovecs, words[at + (FRAME_IOVEC_COUNT >>> 2)]!) >= 0) continue;
+      this.#arena.drop(InWriteError, words[at + (FRAME_PACKETS >>> 2)]!);
     }
   }
 }

@@ -107,7 +107,7 @@ export class Inbound {
     const datagrams: PostedDatagram[] = [];
     for (let index = 0; index < count; index++) {
       if (Atomics.load(arena.words, pending) >= IKE_PENDING_MAX) {
-        arena.drop(XfrmInBufferError);
+        arena.drop(XfrmInBufferError, 1);
         continue;
       }
       Atomics.add(arena.words, pending, 1);

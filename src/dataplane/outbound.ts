@@ -21,6 +21,7 @@ import {
   LANE_UDP4,
   LANE_UDP4_DF,
   LANES,
+  MMSGHDR_PACKETS,
   MMSGHDR_SIZE,
   OUT_DUMMIES,
   OUT_DUMMIES_MAX,
@@ -197,9 +198,10 @@ export class Outbound {
     const lane = this.#lane;
     const fd = this.#lanes[lane]!;
     this.#setFragmentation(lane, fd);
-    const messages = this.#arena.absolute + OUT_MESSAGES + lane * LANE_STRIDE;
+    const messages = OUT_MESSAGES + lane * LANE_STRIDE;
     while (this.#sent < count) {
-      const sent = sendmmsg(fd, messages + this.#sent * MMSGHDR_SIZE, count - this.#sent, MSG_DONTWAIT);
+      const message = messages + this.#sent * MMSGHDR_SIZE;
+      const sent = sendmmsg(fd, this.#arena.absolute + message, count - this.#sent, MSG_DONTWAIT);
       if (sent > 0) {
         this.#sent += sent;
         continue;
@@ -211,7 +213,7 @@ export class Outbound {
         return false;
       }
       if (error === EIO) this.#stopSegmentation(lane);
-      this.#arena.drop(OutSendError);
+      this.#arena.drop(OutSendError, this.#arena.get(message + MMSGHDR_PACKETS));
       this.#sent++;
     }
     return true;

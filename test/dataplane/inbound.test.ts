@@ -78,7 +78,9 @@ describe('ESP in UDP, tunnel mode', () => {
     const packets = [udpPacket({ ...V4, payload: data(101) }), tcpPacket({ ...V6, payload: data(33) })];
     const frames = receiver.receive(seal(sa, packets).map((packet) => ({ data: packet })));
     expect(frames.map((frame) => frame.packet)).toEqual(packets);
-    expect(frames.every((frame) => frame.flags === 0 && frame.gsoType === 0 && frame.iovecs === 1)).toBe(true);
+    expect(
+      frames.every((frame) => frame.flags === 0 && frame.gsoType === 0 && frame.iovecs === 1 && frame.packets === 1),
+    ).toBe(true);
     expect(receiver.sad.counters(handle)).toMatchObject({ packets: 2, sequence: 2, lastUsed: 1_700_000_000_000 });
     expect(receiver.drops()).toEqual({});
   });
@@ -237,6 +239,7 @@ describe('coalescing', () => {
       gsoSize: 1000,
       checksumStart: upper,
       checksumOffset: 16,
+      packets: 40,
     });
     // With the sum of the pseudo-header in its place, the checksum over all the rest is the right one.
     const finished = Buffer.from(frame.packet);

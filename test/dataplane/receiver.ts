@@ -39,6 +39,8 @@ export interface Frame {
   readonly checksumOffset: number;
   readonly packet: Buffer;
   readonly iovecs: number;
+  /** That it was made of. */
+  readonly packets: number;
 }
 
 export const ALL_CAPABILITIES = A.CAPABILITY_TUN_TSO | A.CAPABILITY_TUN_USO;
@@ -213,6 +215,7 @@ export class Receiver {
       checksumOffset: whole.readUInt16LE(8),
       packet: whole.subarray(10),
       iovecs,
+      packets: this.word(frame + A.FRAME_PACKETS),
     };
   }
 }
