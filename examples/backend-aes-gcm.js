@@ -7,7 +7,7 @@
  * A module exports `createBackend(kernel)` (or that function as its default). It is called once in
  * every worker thread. What a backend is given and what it may touch is drawn in
  * assembly/layout.ts; the constants here are a few of the offsets from there. Suites that the
- * backend does not support are done by `wasm`.
+ * backend does not support are done by `wasm`, and all of them once it has thrown an error.
  */
 import { createCipheriv, createDecipheriv, createSecretKey } from 'node:crypto';
 

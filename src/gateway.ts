@@ -48,6 +48,8 @@ export interface GatewayOptions {
 export interface GatewayEvents {
   /** IKE and child SAs come up, are replaced, go away or fail. */
   event: [event: IkeEvent];
+  /** The data plane has failed: stop the gateway. As with every EventEmitter, the process ends if nobody listens. */
+  error: [error: EspalierError];
 }
 
 /** Milliseconds between two looks at the host names of connections that are down. */
@@ -120,6 +122,7 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
       ...(keyLog && { onKeys: (keys) => keyLog.write(keys) }),
     });
     this.#controlPlane.on('event', (event) => this.emit('event', event));
+    dataPlane.on('error', (error) => this.emit('error', error));
     dataPlane.on('expire', (sa, kind, reason) => this.#onExpire(sa, kind, reason));
   }
 

@@ -88,6 +88,15 @@ describe('espalier', () => {
     const { stdout } = await espalier(['backend', 'list']);
     expect(stdout).toMatch(/^wasm +\S.*\n(.*\n)*node +/);
   });
+
+  it('says why a backend that cannot be made does not conform', async () => {
+    const cwd = folder({ 'mine.mjs': "export function createBackend() { throw new Error('no accelerator'); }" });
+    const { code, stdout, stderr } = await espalier(['backend', 'test', './mine.mjs'], { cwd });
+    expect(stdout).toMatch(
+      /^FAIL {2}can be made: .*mine\.mjs: createBackend throws no accelerator\nIt does not conform/,
+    );
+    expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
+  });
 });
 
 describe('espalier pki', () => {

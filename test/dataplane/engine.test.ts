@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { IkeDatagram, TrafficSelector } from '../../src/contract.ts';
 import { close } from '../../src/dataplane/io/syscalls.ts';
 import { packagePath } from '../../src/package-root.ts';
-import { ANY, Gateway, join } from './engine-pair.ts';
+import { ANY, Gateway, join, saOf } from './engine-pair.ts';
 import { udpPacket } from './ip.ts';
 
 /** A backend that counts the packets it seals. */
@@ -128,6 +128,29 @@ describe('the data plane', () => {
   });
 });
 
+describe('packets that the system refuses', () => {
+  it('are counted one by one, however many a message has', async () => {
+    const [a] = await pair();
+    // Sockets may not send to a broadcast address unless they say so.
+    const remote = { address: '255.255.255.255', port: 4500 };
+    const spi = a.dataPlane.reserveSpi();
+    const sa = a.dataPlane.installSa({ ...saOf(a, a, 'out', spi), remote });
+    a.dataPlane.installPolicy({ ...policy, sa });
+    const segments = 20;
+    const frame = udpPacket({
+      source: '10.1.0.9',
+      destination: '10.2.0.9',
+      sourcePort: 4000,
+      destinationPort: 53,
+      payload: new Uint8Array(segments * 1000),
+    });
+    // struct virtio_net_hdr: NEEDS_CSUM, UDP_L4, header's length, segments' length, where the checksum goes.
+    a.send(frame, Uint8Array.of(1, 5, 28, 0, 1000 & 255, 1000 >> 8, 20, 0, 6, 0));
+    await expect.poll(() => a.dataPlane.drops()).toEqual({ OutSendError: segments });
+    expect(a.dataPlane.counters(sa)?.packets).toBe(segments);
+  });
+});
+
 describe('datagrams of IKE', () => {
   it('arrive from either port, without the marker, with both addresses', async () => {
     const [a, b] = await pair();
@@ -217,6 +240,34 @@ describe('the life of a data plane', () => {
     expect(a.dataPlane.info.backends.map(({ name }) => name)).toEqual(['wasm']);
     a.send(packet('still there'));
     expect((await b.receive())?.subarray(28).toString()).toBe('still there');
+  });
+
+  it("goes on when a user's backend throws: a batch is lost and counted, wasm does the rest, and it is told", async () => {
+    const warnings: string[] = [];
+    const [a, b] = await Promise.all([
+      start('127.0.0.1', { onWarning: (sentence) => warnings.push(sentence) }),
+      start('127.0.0.2'),
+    ]);
+    const sa = join(a, b);
+    a.dataPlane.installPolicy({ ...policy, sa: sa.out });
+    const backend = packagePath('test', 'backends', 'throwing.js');
+    await a.dataPlane.changeBackends((now) => ({ ...now, backend }));
+    a.send(packet('lost'));
+    await expect.poll(() => a.dataPlane.drops()).toEqual({ XfrmOutStateProtoError: 1 });
+    a.send(packet('not lost'));
+    expect((await b.receive())?.subarray(28).toString()).toBe('not lost');
+    expect(warnings).toEqual(["backend 'throwing' fails, 'wasm' takes its place; seal: out of order"]);
+    await expect.poll(() => a.dataPlane.info.backends[0]?.counters, { timeout: 3000 }).toEqual({ failures: 1 });
+  });
+
+  it('does not take a backend that lacks what removing an SA needs', async () => {
+    const a = await start('127.0.0.1');
+    const backend = packagePath('test', 'backends', 'incomplete.js');
+    await expect(a.dataPlane.changeBackends((now) => ({ ...now, backend }))).rejects.toMatchObject({
+      code: 'ERR_BACKEND',
+      message: expect.stringMatching(/'incomplete' needs functions forget/),
+    });
+    expect(a.dataPlane.info.backend).toBe('wasm');
   });
 
   it('tells what a shadow finds, and which backends disagree', async () => {

@@ -19,6 +19,7 @@ export interface KernelMemory {
 
 export type Direction = 'seal' | 'open';
 
+/** Nothing of it throws or returns a promise: a user's backend that does is given up, and `wasm` takes its place. */
 export interface CryptoBackend {
   /** As it is written in the configuration and on the command line. */
   readonly name: string;

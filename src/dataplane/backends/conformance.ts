@@ -156,8 +156,14 @@ const BATCH_CHECKS: Readonly<Record<string, (trial: Trial, suites: readonly Ciph
 export async function* conform(make: MakeBackend, makeReference: MakeBackend): AsyncGenerator<CheckResult> {
   const bench = new Workbench(8 << 20);
   const exports = await bench.instantiate();
-  const backend = await make(bench.kernel, exports);
   const reference = await makeReference(bench.kernel, exports);
+  let backend: CryptoBackend;
+  try {
+    backend = await make(bench.kernel, exports);
+  } catch (error) {
+    yield { name: 'can be made', ok: false, detail: (error as Error).message };
+    return;
+  }
   const trial: Trial = { bench, backend, reference, packets: 0 };
   const known = ALL_SUITES.filter((suite) => reference.supports(suite));
   const suites = known.filter((suite) => backend.supports(suite));

@@ -1,13 +1,12 @@
 /** The crypto backends by name, and those a user brings along. */
-import { isAbsolute, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { BACKENDS } from '../../contract.ts';
 import { EspalierError } from '../../errors.ts';
 import type { KernelExports } from '../kernel.ts';
-import type { CreateBackend, CryptoBackend, KernelMemory } from './backend.ts';
+import type { CryptoBackend, KernelMemory } from './backend.ts';
 import { type CheckResult, conform, type MakeBackend } from './conformance.ts';
 import { withFallback } from './fallback.ts';
 import { Hybrid } from './hybrid.ts';
+import { GuardedBackend, isModulePath, loadModuleBackend } from './module.ts';
 import { nobleCiphers } from './noble.ts';
 import { nodeCiphers } from './node.ts';
 import { createOpensslBackend } from './openssl/index.ts';
@@ -19,6 +18,7 @@ import { Workbench } from './workbench.ts';
 
 export type { CreateBackend, CryptoBackend, KernelMemory } from './backend.ts';
 export type { CheckResult } from './conformance.ts';
+export { isModulePath } from './module.ts';
 
 interface BackendEntry {
   /** One line for lists and `--help`. */
@@ -97,14 +97,16 @@ async function createComplete(
   exports: KernelExports,
   log: (message: string) => void,
 ): Promise<CryptoBackend> {
+  const wasm = createWasmBackend(exports);
   try {
-    const backend = await loadBackend(name, kernel, exports);
+    const loaded = await loadBackend(name, kernel, exports);
+    const backend = isModulePath(name) ? new GuardedBackend(loaded, wasm, kernel, log) : loaded;
     if (name === 'wasm' || ALL_SUITES.every((suite) => backend.supports(suite))) return backend;
-    return withFallback(backend, createWasmBackend(exports), kernel, log);
+    return withFallback(backend, wasm, kernel, log);
   } catch (error) {
     if (!(error instanceof EspalierError) || error.code !== 'ERR_BACKEND_UNAVAILABLE') throw error;
     log(`backend '${name}' cannot be used, 'wasm' takes its place: ${error.message}`);
-    return createWasmBackend(exports);
+    return wasm;
   }
 }
 
@@ -113,38 +115,27 @@ async function createComplete(
  * @throws EspalierError `ERR_BACKEND`, `ERR_BACKEND_UNAVAILABLE`
  */
 export async function loadBackend(name: string, kernel: KernelMemory, exports: KernelExports): Promise<CryptoBackend> {
-  const own = (ENTRIES as Readonly<Record<string, BackendEntry>>)[name];
-  return own ? own.create(kernel, exports) : (await loadModule(name))(kernel);
+  return creatorOf(name)(kernel, exports);
 }
 
-/** Checks whether a backend, ours or a user's, does what the seam asks (`conformance.ts`). */
+/**
+ * Checks whether a backend, ours or a user's, does what the seam asks (`conformance.ts`).
+ * @throws EspalierError `ERR_BACKEND` for a name that is none
+ */
 export function runConformance(name: string): AsyncIterable<CheckResult> {
-  const make =
-    (wanted: string): MakeBackend =>
-    (kernel, exports) =>
-      loadBackend(wanted, kernel, exports);
+  const make = (wanted: string): MakeBackend => {
+    const create = creatorOf(wanted);
+    return async (kernel, exports) => create(kernel, exports);
+  };
   return conform(make(name), make(name === 'node' ? 'wasm' : 'node'));
 }
 
-/** Is that the path of a user's module, not a name of ours? */
-export const isModulePath = (name: string): boolean => name.startsWith('.') || isAbsolute(name);
-
-async function loadModule(path: string): Promise<CreateBackend> {
-  if (!isModulePath(path)) {
-    throw new EspalierError(
-      'ERR_BACKEND',
-      `no backend '${path}': use one of ${BACKENDS.join(', ')}, or the path of a module such as ./my-backend.js`,
-    );
-  }
-  let loaded: { readonly createBackend?: unknown; readonly default?: unknown };
-  try {
-    loaded = await import(pathToFileURL(resolve(path)).href);
-  } catch (cause) {
-    throw new EspalierError('ERR_BACKEND', `cannot load the backend ${path}: ${(cause as Error).message}`, { cause });
-  }
-  const create = loaded.createBackend ?? loaded.default;
-  if (typeof create !== 'function') {
-    throw new EspalierError('ERR_BACKEND', `${path} exports no createBackend function (or default)`);
-  }
-  return create as CreateBackend;
+/** @throws EspalierError `ERR_BACKEND` for what is neither a name of ours nor a path */
+function creatorOf(name: string): BackendEntry['create'] {
+  if (Object.hasOwn(ENTRIES, name)) return ENTRIES[name as keyof typeof ENTRIES].create;
+  if (isModulePath(name)) return (kernel) => loadModuleBackend(name, kernel);
+  throw new EspalierError(
+    'ERR_BACKEND',
+    `no backend '${name}': use one of ${BACKENDS.join(', ')}, or the path of a module such as ./my-backend.js`,
+  );
 }
