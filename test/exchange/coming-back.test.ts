@@ -168,6 +168,23 @@ describe('a child that is lost', () => {
   });
 });
 
+describe('an IKE SA that is lost while it is reauthenticated', () => {
+  test('is not called for ever with dpd_action clear, wherever this host goes', () => {
+    const { network, left } = pair({ left: { keyingtries: 0, reauth_time: 10, rand_time: 0, dpd_delay: 2 } });
+    network.command(left, 'initiate', 'right');
+    network.pass(6_000);
+    network.addresses.delete(RIGHT);
+    network.pass(167_500);
+    expect(left.core.status(network.now)).toMatchObject([{ state: 'CONNECTING' }]);
+    const moved = '192.0.2.77';
+    network.addresses.delete(LEFT);
+    network.addresses.set(moved, left);
+    network.feed(left, { type: 'addresses', addresses: [moved] });
+    network.pass(1_000);
+    expect(left.core.status(network.now)).toEqual([]);
+  });
+});
+
 describe('whoever waits for a child is told', () => {
   test('when the IKE SA dies while the child is made', () => {
     const { network, left } = pair({ leftChildren: { other: { remote_ts: ['10.3.0.0/16'] } } });

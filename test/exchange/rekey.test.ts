@@ -368,4 +368,18 @@ describe('an IKE SA whose lifetime ends while it is being rekeyed', () => {
     expectOneChild(network, left, right);
     expect(network.lost).toEqual([]);
   });
+
+  test('answers whoever asked for its children meanwhile', () => {
+    const { network, left, right } = established({ left: { rekey_time: 100, rand_time: 0, over_time: 3 } });
+    // The answer comes after the end of the lifetime; a new IKE SA is never answered.
+    network.tamper = (datagram, from) =>
+      (from === right && network.now < 1_104_000) || parseHeader(datagram.data).exchange === EXCHANGE.IKE_SA_INIT
+        ? undefined
+        : datagram;
+    network.pass(103_500);
+    const request = network.command(left, 'initiate', 'right');
+    network.pass(30_000);
+    expect(left.completed.has(request)).toBe(true);
+    expect(left.completed.get(request)).toBeUndefined();
+  });
 });

@@ -1,5 +1,5 @@
 /** Schedules in which nothing happens that may take an SA down: then no packet may be lost either. */
-import type { Schedule } from './schedule.ts';
+import type { Fate, Schedule } from './schedule.ts';
 
 export function isPeaceful(schedule: Schedule): boolean {
   const { faults, fates, links, events, nat } = schedule;
@@ -23,3 +23,8 @@ export function isPeaceful(schedule: Schedule): boolean {
     })
   );
 }
+
+/** Two messages as late as that, and a child's lifetime is over before it could be rekeyed (`lifeTime` is 1.1 times as long). */
+export const endsPeace = ({ links }: Schedule, fate: Fate): boolean =>
+  fate.kind === 'late' &&
+  links.some(({ sides }) => sides.some(({ childRekey }) => childRekey > 0 && 2 * fate.after >= 100 * childRekey));

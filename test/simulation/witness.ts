@@ -58,7 +58,8 @@ export class Witness {
         this.guards[gateway.index]!.performed(effect);
         return;
       case 'event':
-        if (effect.event.type === 'ike-up') this.heard(gateway, effect.event.connection);
+        if (effect.event.type === 'ike-up' || effect.event.type === 'ike-down')
+          this.begunAnew(gateway, effect.event.connection);
         return;
       case 'completed':
         if (gateway.completed.get(effect.request)! > 1)
@@ -102,8 +103,11 @@ export class Witness {
     this.outboundKeys.add(secret);
   }
 
-  /** With a new IKE SA both have just proved that they are there: what is lost from now on is a matter of its own. */
-  private heard(gateway: Gateway, connection: string): void {
+  /**
+   * With a new IKE SA both have just proved that they are there; one that is gone has been found dead, and another
+   * one's children carry what its own did. What is lost from now on is a matter of its own.
+   */
+  private begunAnew(gateway: Gateway, connection: string): void {
     for (const [flow, state] of this.flows)
       if (flow.from === gateway.index && flow.child.startsWith(`${connection}-`)) state.since = undefined;
   }

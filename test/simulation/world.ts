@@ -11,6 +11,7 @@ import { host } from './configuration.ts';
 import type { InstalledPolicy, Packet } from './data-plane.ts';
 import { Gateway, type Surroundings } from './gateway.ts';
 import { type Arrival, Network } from './network.ts';
+import { endsPeace } from './peace.ts';
 import { childName, GIVES_UP_AFTER, type Schedule, type ScheduledEvent } from './schedule.ts';
 import { Timeline } from './timeline.ts';
 import { Violation } from './violation.ts';
@@ -255,6 +256,7 @@ export class World implements Surroundings {
     const { latency } = this.schedule;
     const fate = this.network.fate(from.index, copy.data.length);
     if (fate !== undefined) this.note(from, `what it sent: ${fateText(fate)}`);
+    if (fate !== undefined && endsPeace(this.schedule, fate)) this.witness.endPeace();
     if (fate?.kind === 'lose') return;
     if (fate?.kind === 'corrupt') flipBit(copy.data, fate.at % (copy.data.length * 8));
     this.deliver(from.index, copy, fate?.kind === 'late' ? latency + fate.after : latency);

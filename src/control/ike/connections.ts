@@ -6,23 +6,21 @@ import { EspalierError } from '../../errors.ts';
 import { type ChildSa, isCurrent, standsFor } from '../child/child-sa.ts';
 import { takesPacket } from '../child/narrowing.ts';
 import { ownSelectors } from '../child/negotiation.ts';
-import type { Trap } from '../child/policies.ts';
 import type { ChildConfig, ClosingAction, ConnectionConfig } from '../config/model.ts';
-import { followsAddress, isSiteToSite, peerAddress } from './choose.ts';
+import { isSiteToSite, peerAddress } from './choose.ts';
 import type { Context } from './context.ts';
 import type { Cause } from './failure.ts';
-import { awaitedOf, fail, type Intent, mayAskBeside, newIntent, settle } from './intent.ts';
+import { arrived, awaitedOf, fail, type Intent, mayAskBeside, newIntent, settle } from './intent.ts';
 import { because, destroy } from './lifecycle.ts';
 import { handOver } from './reauthentication.ts';
 import { type IkeSa, newest, type WantedChild } from './sa.ts';
 import { isUsable } from './states.ts';
+import { hold, trap, trapWhereNow } from './traps.ts';
 
 /** A connection that is to stay up is tried again after so long, doubling up to the longest. */
 const FIRST_RETRY = 2_000;
 const LONGEST_RETRY = 120_000;
 const REAUTH_RETRY = 60_000;
-/** In place of our own address where none is needed. */
-const ANY_ADDRESS = '0.0.0.0';
 
 export class ConnectionManager {
   private readonly cx: Context;
@@ -39,8 +37,8 @@ export class ConnectionManager {
   start(connections: readonly ConnectionConfig[]): void {
     for (const connection of connections) {
       for (const child of connection.children) {
-        this.hold(connection, child);
-        if (child.startAction.includes('trap')) this.trap(connection, child);
+        hold(this.cx, connection, child);
+        if (child.startAction.includes('trap')) trap(this.cx, connection, child);
       }
       const started = connection.children.filter(({ startAction }) => startAction.includes('start'));
       if (started.length === 0) continue;
@@ -61,13 +59,7 @@ export class ConnectionManager {
   /** What could not be begun for want of an address, or was begun from one that is gone, is begun now. */
   addressesChanged(addresses: readonly string[]): void {
     for (const connection of this.cx.config.connections) {
-      for (const child of connection.children) {
-        const isTrapped = this.cx.policies.isTrapped(connection, child);
-        // A trap for packets from this host's own address goes where that goes.
-        if (!isTrapped && child.startAction.includes('trap')) this.trap(connection, child);
-        else if (isTrapped && followsAddress(child.localTs) && this.configured(connection, child) !== undefined)
-          this.trap(connection, child);
-      }
+      for (const child of connection.children) trapWhereNow(this.cx, connection, child);
       for (const sa of this.cx.table.ofConnection(connection.name)) {
         if (!sa.initiator || sa.state !== 'CONNECTING' || addresses.includes(sa.local.address)) continue;
         destroy(this.cx, sa, 'moved', because('ERR_MOVED', `this host has no longer the address ${sa.local.address}`));
@@ -109,7 +101,7 @@ export class ConnectionManager {
     }
     const intent = this.intent(connection);
     intent.tries = 0;
-    for (const child of missing) this.hold(connection, child);
+    for (const child of missing) hold(this.cx, connection, child);
     intent.waiting.push({ request, children: new Set(missing.map(({ name }) => name)) });
     this.want(connection, missing);
   }
@@ -179,30 +171,6 @@ export class ConnectionManager {
     return takesPacket(ownSelectors(sa, config), packet) ? packet : undefined;
   }
 
-  /** Where its ends are not known, it is not trapped. */
-  private trap(connection: ConnectionConfig, child: ChildConfig): void {
-    const trap = this.configured(connection, child);
-    if (trap !== undefined) this.cx.policies.trap(trap);
-    else this.cx.log('error', `child "${child.name}" cannot be trapped: there is no address to call`, connection.name);
-  }
-
-  /** RFC 4301 §4.4.1: what is to be protected does not leave in the clear because it cannot be protected. */
-  private hold(connection: ConnectionConfig, child: ChildConfig): void {
-    if (child.whenDown !== 'drop' || !isSiteToSite(connection, child)) return;
-    const trap = this.configured(connection, child);
-    if (trap !== undefined) this.cx.policies.hold(trap);
-  }
-
-  /** @returns the child's traffic as the configuration has it; undefined if its ends are not known */
-  private configured(connection: ConnectionConfig, child: ChildConfig): Trap | undefined {
-    const remote = peerAddress(connection);
-    // Without an address of ours, too, nothing leaves in the clear, as long as it is clear what that would be.
-    const local = this.cx.localAddress(connection, remote) ?? (followsAddress(child.localTs) ? undefined : ANY_ADDRESS);
-    if (remote === undefined || local === undefined) return undefined;
-    const path = { local: { address: local, port: 0 }, remote: { address: remote, port: 0 } };
-    return { connection, child, ...ownSelectors(path, child) };
-  }
-
   /** @returns the IKE SA of a connection that can make children */
   usable(connection: ConnectionConfig): IkeSa | undefined {
     return this.cx.table.ofConnection(connection.name).findLast((sa) => isUsable(sa.state));
@@ -255,6 +223,14 @@ export class ConnectionManager {
     this.finishReauthentication(sa);
   }
 
+  /** It took over from one that may have been on its way out, and whose children did not count as up then. */
+  ikeRekeyed(sa: IkeSa): void {
+    const intent = this.intents.get(sa.connection.name);
+    if (intent === undefined || !this.isConfigured(sa.connection)) return;
+    for (const child of sa.children.values()) if (isCurrent(child)) arrived(intent, child.config.name);
+    settle(this.cx, intent);
+  }
+
   ikeDown(sa: IkeSa, wasEstablished: boolean, cause: Cause, why: EspalierError): void {
     const intent = this.intents.get(sa.connection.name);
     if (intent === undefined || this.stopping || !this.isConfigured(sa.connection)) return;
@@ -279,9 +255,10 @@ export class ConnectionManager {
     }
     const { keyingtries } = sa.connection;
     if (cause !== 'moved') intent.tries++;
-    // What was only to be replaced, and is lost meanwhile, is a matter of dpd_action.
-    const mayTry = old === undefined && (keyingtries === 0 || intent.tries < keyingtries);
-    const again = cause === 'moved' || (cause === 'dead' && mayTry);
+    // What was only to be replaced, and is lost meanwhile, is a matter of dpd_action: unless somebody waits for it.
+    const isWanted = old === undefined || (cause === 'moved' && intent.keep.size + intent.waiting.length > 0);
+    const mayTry = cause === 'dead' && (keyingtries === 0 || intent.tries < keyingtries);
+    const again = isWanted && (cause === 'moved' || mayTry);
     // Whoever waits is answered now, not after all the tries there may be: `keyingtries` says how long it is tried.
     if (cause !== 'moved')
       fail(this.cx, intent, undefined, why.code, again ? `${why.message}; it is tried again meanwhile` : why.message);
@@ -312,10 +289,10 @@ export class ConnectionManager {
     const others = [...sa.children.values()].filter((other) => other !== child);
     const isMore = !others.some((other) => other.replacedBy === child || standsFor(other, child));
     if (isMore) intent.beside.clear();
-    this.hold(sa.connection, config);
+    hold(this.cx, sa.connection, config);
     this.cx.policies.unblock(sa.connection, config);
     if (intent.held.delete(config.name)) this.cx.policies.untrap(sa.connection, config);
-    for (const waiting of intent.waiting) waiting.children.delete(config.name);
+    arrived(intent, config.name);
     settle(this.cx, intent);
     this.finishReauthentication(sa);
   }
@@ -362,7 +339,7 @@ export class ConnectionManager {
     if (action === 'start' || action === 'restart') intent.keep.add(config.name);
     const isKept = intent.keep.has(config.name);
     if (isKept && action !== 'trap' && !this.cx.policies.isTrapped(sa.connection, config)) intent.held.add(config.name);
-    if (isKept || action === 'trap') this.trap(sa.connection, config);
+    if (isKept || action === 'trap') trap(this.cx, sa.connection, config);
     if (isKept) this.retrySoon(sa.connection);
     const isLost = cause !== 'peer' && !this.isSupplanted(sa.connection, child);
     // A block stands for what the peer had narrowed it to: that would keep packets from a trap, which is for all.

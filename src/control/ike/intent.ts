@@ -56,6 +56,11 @@ export function mayAskBeside({ now }: Context, { beside }: Intent, what: string)
 export const awaitedOf = ({ keep, waiting }: Intent): Set<string> =>
   new Set([...keep, ...waiting.flatMap(({ children }) => [...children])]);
 
+/** A child is up. */
+export function arrived({ waiting }: Intent, child: string): void {
+  for (const { children } of waiting) children.delete(child);
+}
+
 /** Tells those whose wait is over. */
 export function settle(cx: Context, { waiting }: Intent): void {
   for (const done of waiting.filter(({ children }) => children.size === 0)) {

@@ -95,6 +95,7 @@ export function inherit(cx: Context, old: IkeSa, next: IkeSa): void {
   cx.event({ type: 'ike-rekeyed', connection, id: old.id, replacedBy: next.id });
   keepUp(cx, next);
   scheduleReauthentication(cx, next);
+  cx.connections.ikeRekeyed(next);
   pump(cx, next);
 }
 
