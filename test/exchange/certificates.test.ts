@@ -160,4 +160,37 @@ describe('a certificate that must not be trusted', () => {
     expect([left.sas.size, right.sas.size]).toEqual([0, 0]);
     expect(right.log.some((line) => line.includes('was revoked by its issuer'))).toBe(true);
   });
+
+  describe('that is pinned', () => {
+    const [ofLeft, ofRight] = [gateway('left'), gateway('right')];
+    const list = (revoked: readonly Credentials[]) =>
+      toPem('X509 CRL', createCrl({ issuer: middle, revoked: revoked.map(({ certificate }) => certificate), now }));
+    const call = (trust: object) => {
+      const pinned = { ...remote('left', trust), certs: [pem(ofLeft)] };
+      const { network, left, right } = pair({
+        left: { local: local('left', ofLeft), remote: remote('right') },
+        right: { local: local('right', ofRight), remote: pinned },
+      });
+      network.command(left, 'initiate', 'right');
+      network.settle();
+      return { isUp: left.sas.size === 2 && right.sas.size === 2, log: right.log.join('\n') };
+    };
+
+    test.each([
+      ['with its CA beside it', { cacerts: [pem(middle)] }],
+      ['without its CA', { cacerts: [] }],
+    ])('is refused once its CA has revoked it: %s', (_, trust) => {
+      expect(call({ ...trust, crls: [list([ofRight])] }).isUp).toBe(true);
+      const { isUp, log } = call({ ...trust, crls: [list([ofLeft])] });
+      expect(isUp).toBe(false);
+      expect(log).toContain('was revoked by its issuer');
+    });
+
+    test('is refused where the list is not from its CA', () => {
+      const forged = createCrl({ issuer: { ...middle, privateKey: root.privateKey }, revoked: [], now });
+      const { isUp, log } = call({ cacerts: [pem(middle)], crls: [toPem('X509 CRL', forged)] });
+      expect(isUp).toBe(false);
+      expect(log).toContain('a revocation list with a wrong signature');
+    });
+  });
 });

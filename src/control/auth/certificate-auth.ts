@@ -10,10 +10,11 @@ import type { CertPayload } from '../wire/payloads/cert.ts';
 import { type Certificate, parseCertificate } from './certificate.ts';
 import { readPeerCertificates } from './certificates.ts';
 import { buildPath, ownProblem } from './chain.ts';
-import { parseCrl } from './crl.ts';
+import { parseCrl, revocationProblem } from './crl.ts';
 import { holdsIdentity, identitiesText, purposeProblem } from './end-entity.ts';
 import { type IdentityBytes, identityText } from './identity.ts';
 import { verifyOctets } from './public-key.ts';
+import { algorithmOf, verify } from './signature.ts';
 
 export interface SignedProof {
   readonly peerId: IdentityBytes;
@@ -63,14 +64,23 @@ function trustProblem(
   others: readonly Certificate[],
   { now, signatures }: SignedProof,
 ): string | undefined {
+  const anchors = remote.cacerts.map(parseCertificate);
+  const crls = remote.crls.map(parseCrl);
   if (remote.certs.length > 0) {
     if (!remote.certs.some((bytes) => equalBytes(bytes, leaf.der))) {
       return `certificate "${leaf.text}" is none of remote.certs`;
     }
-    const problem = ownProblem(leaf, now);
+    const issuer = anchors.find((anchor) => issued(anchor, leaf, signatures));
+    const problem = ownProblem(leaf, now) ?? revocationProblem({ crls, now, signatures }, leaf, issuer);
     return problem === undefined ? undefined : `certificate "${leaf.text}" ${problem}`;
   }
-  const anchors = remote.cacerts.map(parseCertificate);
-  const result = buildPath(leaf, others, { anchors, crls: remote.crls.map(parseCrl), now, signatures });
+  const result = buildPath(leaf, others, { anchors, crls, now, signatures });
   return 'problem' in result ? result.problem : undefined;
+}
+
+/** Of CAs with the same name, the one whose key it was. */
+function issued(anchor: Certificate, { issuer, signatureAlgorithm, tbs, signature }: Certificate, using: Signatures) {
+  const algorithm = algorithmOf(signatureAlgorithm);
+  if (algorithm === undefined || !equalBytes(anchor.subject, issuer)) return false;
+  return verify(using, algorithm, anchor.publicKey, tbs, signature);
 }

@@ -87,12 +87,17 @@ interface Grounds {
 }
 
 /**
- * @param issuer the CA that issued `certificate`, already trusted
+ * @param issuer the CA that issued `certificate`, already trusted. Without it, which only a certificate that is trusted
+ *   by itself can do, a list is taken at its word: it comes from the same hand as that certificate.
  * @returns why the certificate counts as revoked, in words that end a sentence about it; undefined if it does not.
  *   A list that is out of date refuses: it may hide a revocation.
  */
-export function revocationProblem(grounds: Grounds, certificate: Certificate, issuer: Certificate): string | undefined {
-  const lists = grounds.crls.filter((crl) => equalBytes(crl.issuer, issuer.subject));
+export function revocationProblem(
+  grounds: Grounds,
+  certificate: Certificate,
+  issuer: Certificate | undefined,
+): string | undefined {
+  const lists = grounds.crls.filter((crl) => equalBytes(crl.issuer, certificate.issuer));
   if (lists.length === 0) return undefined;
   const problems = lists.map((crl) => listProblem(crl, certificate, issuer, grounds));
   // Of several lists of one CA, one that is good and current is enough, unless any names the certificate.
@@ -104,9 +109,20 @@ const REVOKED = 'was revoked by its issuer';
 function listProblem(
   crl: Crl,
   certificate: Certificate,
-  issuer: Certificate,
+  issuer: Certificate | undefined,
   { now, signatures }: Grounds,
 ): string | undefined {
+  const forgery = issuer && signatureProblem(crl, issuer, signatures);
+  if (forgery !== undefined) return forgery;
+  if (crl.revoked.has(certificate.serial)) return REVOKED;
+  if (crl.thisUpdate > now) return 'has a revocation list from the future';
+  if (crl.nextUpdate !== undefined && crl.nextUpdate < now) {
+    return `has a revocation list that expired on ${new Date(crl.nextUpdate * 1000).toISOString()}: get a new one`;
+  }
+  return undefined;
+}
+
+function signatureProblem(crl: Crl, issuer: Certificate, signatures: Signatures): string | undefined {
   const { keyUsage } = issuer.extensions;
   if (keyUsage !== undefined && !keyUsage.has(KEY_USAGE.cRLSign))
     return "has an issuer that must not sign the revocation list it's on";
@@ -114,10 +130,5 @@ function listProblem(
   if (algorithm === undefined) return 'has a revocation list signed with an algorithm we do not take';
   if (!verify(signatures, algorithm, issuer.publicKey, crl.tbs, crl.signature))
     return 'has a revocation list with a wrong signature';
-  if (crl.revoked.has(certificate.serial)) return REVOKED;
-  if (crl.thisUpdate > now) return 'has a revocation list from the future';
-  if (crl.nextUpdate !== undefined && crl.nextUpdate < now) {
-    return `has a revocation list that expired on ${new Date(crl.nextUpdate * 1000).toISOString()}: get a new one`;
-  }
   return undefined;
 }
