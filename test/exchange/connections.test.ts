@@ -305,6 +305,14 @@ describe('without a child (RFC 6023)', () => {
     expect(left.core.status(network.now)).toMatchObject([{ children: [{ name: 'net' }] }]);
   });
 
+  test('childless force takes no child with the IKE SA in the other role, either', () => {
+    const refusing = established({ right: { childless: 'force' } });
+    expect(refusing.right.core.status(refusing.network.now)).toMatchObject([{ state: 'ESTABLISHED', children: [] }]);
+    expect(refusing.right.log).toContainEqual(expect.stringContaining('childless is "force"'));
+    const willing = established({ left: { childless: 'prefer' }, right: { childless: 'force' } });
+    expect(willing.right.core.status(willing.network.now)).toMatchObject([{ children: [{ name: 'net' }] }]);
+  });
+
   test('childless never answers such a peer without an SA', () => {
     const { network, left } = established({ left: { childless: 'force' }, right: { childless: 'never' } });
     expect(left.core.status(network.now)).toEqual([]);

@@ -154,6 +154,11 @@ function firstChild(
     if (connection.childless !== 'never') return [];
     return [notification(NOTIFY.NO_PROPOSAL_CHOSEN)];
   }
+  if (connection.childless === 'force') {
+    const advice = 'childless is "force": let the peer set it to "prefer" or "force", or take "allow" here';
+    cx.log('error', `the child in IKE_AUTH was refused: ${advice}`, connection.name);
+    return [notification(NOTIFY.NO_PROPOSAL_CHOSEN)];
+  }
   try {
     const negotiated = answerChild(cx, sa, connection.children, payloads, { withoutKe: true });
     const { config, agreement } = negotiated;
