@@ -119,7 +119,6 @@ export interface ConnectionConfig {
   readonly childless: 'allow' | 'prefer' | 'force' | 'never';
   readonly fragmentation: 'yes' | 'accept' | 'force' | 'no';
   readonly dpdDelay: number;
-  readonly dpdTimeout: number;
   readonly keyingtries: number;
   readonly unique: 'no' | 'never' | 'keep' | 'replace';
   readonly reauthTime: number;

@@ -43,6 +43,10 @@ export function resolveConnection(
   if (values.ppk !== undefined && values.ppk_id === undefined) {
     context.report(at('ppk'), 'needs a name that both sides know; give it in "ppk_id" (RFC 8784)');
   }
+  if (values.dpd_timeout !== undefined) {
+    const instead = 'a peer is given up when the retransmissions end (control.retransmit_tries)';
+    context.warn(at('dpd_timeout'), `has no effect in IKEv2, as in swanctl.conf: ${instead}`);
+  }
   const children = resolveChildren(context, at, values);
   if (!values.remote_addrs.some((entry) => isAddress(entry) || isHostName(entry)))
     reportUnreachable(context, at, children);
@@ -61,7 +65,6 @@ export function resolveConnection(
     childless: values.childless,
     fragmentation: values.fragmentation,
     dpdDelay: values.dpd_delay,
-    dpdTimeout: values.dpd_timeout,
     keyingtries: values.keyingtries,
     unique: values.unique,
     reauthTime: values.reauth_time,

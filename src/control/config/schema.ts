@@ -187,7 +187,8 @@ export const connection = section({
   childless: oneOf('allow', 'prefer', 'force', 'never').default('allow'),
   fragmentation: oneOf('yes', 'accept', 'force', 'no').default('yes'),
   dpd_delay: duration.default(0),
-  dpd_timeout: duration.default(0),
+  /** Read because swanctl.conf has it; of IKEv1 only, and so without effect here as there. */
+  dpd_timeout: duration.optional(),
   keyingtries: integer(0, 1000).default(1),
   unique: oneOf('no', 'never', 'keep', 'replace').default('no'),
   reauth_time: duration.default(0),

@@ -317,6 +317,13 @@ MIIBVTCB/KADAgECAhQwWWtLXFcQy7AbzxUTkDzRyKLJdTAKBggqhkjOPQQDAjAA
     ]);
   });
 
+  it('are warned of a key that has no effect in IKEv2', () => {
+    const text = `connections: { a: { local: { secret: ${SECRET} }, dpd_timeout: 2m } }`;
+    expect(configFromText(text, 'test.yaml').warnings).toMatchObject([
+      { message: expect.stringMatching(/^has no effect in IKEv2/), position: { line: 1 } },
+    ]);
+  });
+
   it('must be certificates where certificates are named', () => {
     expect(() => new X509Certificate(PEM)).toThrow();
     const directory = folder({ 'ca.pem': PEM, 'key.pem': 'nothing' });
