@@ -1,4 +1,4 @@
-/** Published vectors by every backend and both builds of the kernel. */
+/** Published vectors by every backend and all three builds of the kernel. */
 import { describe, expect, it } from 'vitest';
 import { STATUS_OK } from '../../assembly/layout.ts';
 import { suiteLengths } from '../../src/algorithms.ts';

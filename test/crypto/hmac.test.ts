@@ -24,6 +24,7 @@ const vector = (name: string, integ: number, key: Uint8Array, data: Uint8Array, 
 });
 
 const JEFE = Buffer.from('Jefe');
+const jefe = (length: number) => Buffer.from('Jefe'.repeat(length / 4));
 const WHAT = Buffer.from('what do ya want for nothing?');
 const HI = Buffer.from('Hi There');
 
@@ -67,6 +68,105 @@ const RFC4231: readonly (readonly [string, Uint8Array, Uint8Array, string, strin
   ],
 ];
 
+/** RFC 4868 §2.7.2: keys as long as the digest; that of AUTH512-4 as erratum 1785 has it. */
+const RFC4868: readonly (readonly [string, number, Uint8Array, Uint8Array, string])[] = [
+  [
+    'AUTH256-1',
+    INTEG.HMAC_SHA2_256_128,
+    repeat(0x0b, 32),
+    HI,
+    '198a607eb44bfbc69903a0f1cf2bbdc5 ba0aa3f3d9ae3c1c7a3b1696a0b68cf7',
+  ],
+  [
+    'AUTH256-2',
+    INTEG.HMAC_SHA2_256_128,
+    jefe(32),
+    WHAT,
+    '167f928588c5cc2eef8e3093caa0e87c 9ff566a14794aa61648d81621a2a40c6',
+  ],
+  [
+    'AUTH256-3',
+    INTEG.HMAC_SHA2_256_128,
+    repeat(0xaa, 32),
+    repeat(0xdd, 50),
+    'cdcb1220d1ecccea91e53aba3092f962 e549fe6ce9ed7fdc43191fbde45c30b0',
+  ],
+  [
+    'AUTH256-4',
+    INTEG.HMAC_SHA2_256_128,
+    count(1, 32),
+    repeat(0xcd, 50),
+    '372efcf9b40b35c2115b1346903d2ef4 2fced46f0846e7257bb156d3d7b30d3f',
+  ],
+  [
+    'AUTH384-1',
+    INTEG.HMAC_SHA2_384_192,
+    repeat(0x0b, 48),
+    HI,
+    'b6a8d5636f5c6a7224f9977dcf7ee6c7 fb6d0c48cbdee9737a959796489bddbc 4c5df61d5b3297b4fb68dab9f1b582c2',
+  ],
+  [
+    'AUTH384-2',
+    INTEG.HMAC_SHA2_384_192,
+    jefe(48),
+    WHAT,
+    '2c7353974f1842fd66d53c452ca42122 b28c0b594cfb184da86a368e9b8e16f5 349524ca4e82400cbde0686d403371c9',
+  ],
+  [
+    'AUTH384-3',
+    INTEG.HMAC_SHA2_384_192,
+    repeat(0xaa, 48),
+    repeat(0xdd, 50),
+    '809f439be00274321d4a538652164b53 554a508184a0c3160353e3428597003d 35914a18770f9443987054944b7c4b4a',
+  ],
+  [
+    'AUTH384-4',
+    INTEG.HMAC_SHA2_384_192,
+    Buffer.concat([count(1, 32), count(10, 25)]),
+    repeat(0xcd, 50),
+    '5b540085c6e6358096532b2493609ed1 cb298f774f87bb5c2ebf182c83cc7428 707fb92eab2536a5812258228bc96687',
+  ],
+  [
+    'AUTH512-1',
+    INTEG.HMAC_SHA2_512_256,
+    repeat(0x0b, 64),
+    HI,
+    `637edc6e01dce7e6742a99451aae82df 23da3e92439e590e43e761b33e910fb8
+     ac2878ebd5803f6f0b61dbce5e251ff8 789a4722c1be65aea45fd464e89f8f5b`,
+  ],
+  [
+    'AUTH512-2',
+    INTEG.HMAC_SHA2_512_256,
+    jefe(64),
+    WHAT,
+    `cb370917ae8a7ce28cfd1d8f4705d614 1c173b2a9362c15df235dfb251b15454
+     6aa334ae9fb9afc2184932d8695e397b fa0ffb93466cfcceaae38c833b7dba38`,
+  ],
+  [
+    'AUTH512-3',
+    INTEG.HMAC_SHA2_512_256,
+    repeat(0xaa, 64),
+    repeat(0xdd, 50),
+    `2ee7acd783624ca9398710f3ee05ae41 b9f9b0510c87e49e586cc9bf961733d8
+     623c7b55cebefccf02d5581acc1c9d5f b1ff68a1de45509fbe4da9a433922655`,
+  ],
+  [
+    'AUTH512-4',
+    INTEG.HMAC_SHA2_512_256,
+    count(1, 64),
+    repeat(0xcd, 50),
+    `5e6688e5a3daec826ca32eaea224eff5 e700628947470e13ad01302561bab108
+     b8c48cbc6b807dcfbd850521a685babc 7eae4a2a2e660dc0e86b931d65503fd2`,
+  ],
+];
+
+/** RFC 4231 §4.6 prints 128 bits of each. */
+const TRUNCATED = [
+  [INTEG.HMAC_SHA2_256_128, 'a3b6167473100ee06e0c796c2955552b'],
+  [INTEG.HMAC_SHA2_384_192, '3abf34c3503b2a23a46efc619baef897'],
+  [INTEG.HMAC_SHA2_512_256, '415fad6271580a531d4179bc891d87a6'],
+] as const;
+
 const VECTORS: readonly Vector[] = [
   vector('RFC 2202 §3 case 1', INTEG.HMAC_SHA1_96, repeat(0x0b, 20), HI, 'b617318655057264e28bc0b6fb378c8ef146be00'),
   vector('RFC 2202 §3 case 2', INTEG.HMAC_SHA1_96, JEFE, WHAT, 'effcdf6ae5eb2fa2d27416d5f184df9c259a7c79'),
@@ -96,35 +196,7 @@ const VECTORS: readonly Vector[] = [
     vector(`RFC 4231 ${section}`, INTEG.HMAC_SHA2_384_192, key, data, sha384),
     vector(`RFC 4231 ${section}`, INTEG.HMAC_SHA2_512_256, key, data, sha512),
   ]),
-  vector(
-    'RFC 4868 §2.7.2.1 AUTH256-1',
-    INTEG.HMAC_SHA2_256_128,
-    repeat(0x0b, 32),
-    HI,
-    '198a607eb44bfbc69903a0f1cf2bbdc5 ba0aa3f3d9ae3c1c7a3b1696a0b68cf7',
-  ),
-  vector(
-    'RFC 4868 §2.7.2.1 AUTH256-2',
-    INTEG.HMAC_SHA2_256_128,
-    Buffer.from('JefeJefeJefeJefeJefeJefeJefeJefe'),
-    WHAT,
-    '167f928588c5cc2eef8e3093caa0e87c 9ff566a14794aa61648d81621a2a40c6',
-  ),
-  vector(
-    'RFC 4868 §2.7.2.2 AUTH384-1',
-    INTEG.HMAC_SHA2_384_192,
-    repeat(0x0b, 48),
-    HI,
-    'b6a8d5636f5c6a7224f9977dcf7ee6c7 fb6d0c48cbdee9737a959796489bddbc 4c5df61d5b3297b4fb68dab9f1b582c2',
-  ),
-  vector(
-    'RFC 4868 §2.7.2.3 AUTH512-1',
-    INTEG.HMAC_SHA2_512_256,
-    repeat(0x0b, 64),
-    HI,
-    `637edc6e01dce7e6742a99451aae82df 23da3e92439e590e43e761b33e910fb8
-     ac2878ebd5803f6f0b61dbce5e251ff8 789a4722c1be65aea45fd464e89f8f5b`,
-  ),
+  ...RFC4868.map(([name, integ, key, data, digest]) => vector(`RFC 4868 §2.7.2 ${name}`, integ, key, data, digest)),
 ];
 
 describe.each(BUILDS)('HMAC, %s build', async (build) => {
@@ -150,6 +222,12 @@ describe.each(BUILDS)('HMAC, %s build', async (build) => {
         expect(packet.intact()).toBe(true);
       }
     }
+  });
+
+  it.each(TRUNCATED)('begins the ICV of integrity %i as RFC 4231 §4.6 truncates it', (integ, beginning) => {
+    const whole = place(vector('', integ, repeat(0x0c, 20), Buffer.from('Test With Truncation'), ''), false, 1);
+    lab.seal(whole.packets);
+    expect(Buffer.from(whole.packets[0]!.icv.subarray(0, 16)).toString('hex')).toBe(beginning);
   });
 
   it.each(VECTORS)('refuses any flipped bit in the ICV of $name ($integ)', (vector) => {
