@@ -1,5 +1,5 @@
 /** The report as text. */
-import type { Target } from './ratios.ts';
+import { hybridRatio, type Target } from './ratios.ts';
 import type { Report, Result } from './run.ts';
 
 export function printReport(report: Report, targets: readonly Target[], print: (line: string) => void): void {
@@ -36,7 +36,12 @@ function tables(results: readonly Result[]): Map<string, Result[]> {
 /** A line per packet size and batch, a column per backend. `openssl speed` knows no batches: its figure is repeated. */
 function printTable(rows: readonly Result[], print: (line: string) => void): void {
   const backends = [...new Set(rows.map(({ backend }) => backend))];
-  print(['bytes', 'batch', ...backends].map((word, i) => word.padStart(i < 2 ? 6 : 14)).join(''));
+  const compared = rows.some((row) => row.backend === 'hybrid' && hybridRatio(row, rows) !== undefined);
+  print(
+    ['bytes', 'batch', ...backends, ...(compared ? ['hybrid/better'] : [])]
+      .map((word, i) => word.padStart(i < 2 ? 6 : 14))
+      .join(''),
+  );
   const lines = new Map<string, Result>();
   for (const row of rows.filter(({ backend }) => backend !== 'openssl-speed')) {
     const key = `${row.suite} ${row.bytes} ${row.batch}`;
@@ -53,6 +58,13 @@ function printTable(rows: readonly Result[], print: (line: string) => void): voi
       );
       return found === undefined ? '–' : figure(found.mbps.median);
     });
+    if (compared) {
+      const hybrid = rows.find(
+        (row) =>
+          row.backend === 'hybrid' && row.suite === line.suite && row.bytes === line.bytes && row.batch === line.batch,
+      );
+      cells.push((hybrid && hybridRatio(hybrid, rows)?.toFixed(2)) ?? '–');
+    }
     const size = line.suite === 'imix' ? 'IMIX' : String(line.bytes);
     print([size.padStart(6), String(line.batch).padStart(6), ...cells.map((cell) => cell.padStart(14))].join(''));
   }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { barChart, lineChart } from '../../bench/chart.ts';
 import { draw } from '../../bench/crypto/pictures.ts';
 import { compareWithTargets } from '../../bench/crypto/ratios.ts';
+import { printReport } from '../../bench/crypto/report.ts';
 import { measureAll, type Plan, type Result } from '../../bench/crypto/run.ts';
 import { type CipherSuite, ENCR, INTEG } from '../../src/algorithms.ts';
 import { packagePath } from '../../src/package-root.ts';
@@ -60,6 +61,22 @@ describe('the crypto benchmark', () => {
     expect(compareWithTargets([...figures, ...large])).toEqual([
       expect.objectContaining({ ratio: 0.5, reached: false, what: expect.stringContaining('1408 B') }),
     ]);
+  });
+
+  it('prints hybrid over the better of the two at every size', () => {
+    const results = [row('wasm', 100, 64), row('openssl', 50, 64), row('hybrid', 99, 64)];
+    results.push(row('wasm', 100), row('openssl', 200), row('hybrid', 190));
+    const lines: string[] = [];
+    const machine = { cpu: '', cores: 2, memoryGiB: 1, system: '', load: 0, date: '' };
+    const node = { version: '', v8: '', openssl: '' };
+    printReport({ machine, node, build: 'plain', command: '', results, limits: {} }, [], (line) => lines.push(line));
+    expect(lines.join('\n')).toMatch(/hybrid\/better\n +64 .* 0\.99\n +1408 .* 0\.95$/);
+  });
+
+  it('holds AES-256-GCM to its ratio on Node.js 26', () => {
+    const aes256 = (backend: string, median: number) => ({ ...row(backend, median), algorithm: 'aes256gcm16' });
+    const targets = compareWithTargets([aes256('wasm', 145), aes256('node', 100)]);
+    expect(targets.map(({ reached }) => reached)).toEqual(process.versions.node.startsWith('26.') ? [false] : []);
   });
 });
 
