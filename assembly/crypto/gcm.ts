@@ -35,7 +35,7 @@ import { roundsOf } from "./aes-key";
 import { encryptZero, packedKeysSize, packKeys, SLICED_KEYS_MAX, slicedKeysSize, sliceLaneKeys, spreadKeys } from "./aes-lanes";
 import { STREAM_MASK, STREAM_SIZE } from "./aes-streams";
 import { storePartial } from "./bytes";
-import { keptTables, POWERS_SIZE } from "./gcm-tables";
+import { keptKeys, keptTables, POWERS_SIZE } from "./gcm-tables";
 import {
   bitLengths,
   expandPower,
@@ -69,10 +69,11 @@ const FIRST_COUNTER: u32 = 2;
 // Scratch, behind aes-counter's.
 /** Where GMAC joins parts of its message. */
 const JOINT: usize = COUNTER_SCRATCH_SIZE;
-/** u32: the KEY whose round keys are in KEYS. */
-const SPREAD: usize = JOINT + 48;
+/** u32: the KEY in work, and the one whose round keys are in KEYS. */
+const IN_WORK: usize = JOINT + 48;
+const SPREAD: usize = JOINT + 52;
 /** u32: makes what is fetched needed. */
-const SUM: usize = JOINT + 52;
+const SUM: usize = JOINT + 56;
 const HASH: usize = JOINT + 64;
 const LANES: usize = HASH + HASH_SIZE;
 /**
@@ -134,6 +135,7 @@ export function gmacAhRun(list: usize, count: i32, scratch: usize, seal: bool): 
 function run(mode: Mode, lengthField: usize, list: usize, count: i32, scratch: usize, seal: bool): void {
   const keyLength = load<u32>(<usize>load<u32>(load<u32>(list), PACKET_KEY) + lengthField);
   startCounter(roundsOf(keyLength), FIRST_COUNTER, scratch);
+  store<u32>(scratch, 0, IN_WORK);
   store<u32>(scratch, 0, SPREAD);
   let mixed = false;
   for (let from = 0, taken = 0; from < count; from += taken) {
@@ -142,9 +144,11 @@ function run(mode: Mode, lengthField: usize, list: usize, count: i32, scratch: u
     const same = countSame(chunk, taken);
     if (same == taken || same >= LEAST_SAME) {
       taken = same;
-      useKey(load<u32>(load<u32>(chunk), PACKET_KEY), keyLength, scratch);
+      const key: usize = load<u32>(load<u32>(chunk), PACKET_KEY);
+      const kept = keptTables(key, keyLength, chunk, taken, scratch);
+      useKey(key, keyLength, kept, scratch);
       makeStreams(chunk, taken, true, mode == GCM, scratch + STREAMS, scratch);
-      runSame(mode, chunk, taken, keyLength, scratch, seal);
+      runSame(mode, chunk, taken, key + KEY_STATE + packedKeysSize(keyLength), kept, scratch, seal);
     } else {
       mixed = true;
       fetchKeys(chunk, taken, scratch);
@@ -155,7 +159,7 @@ function run(mode: Mode, lengthField: usize, list: usize, count: i32, scratch: u
   }
   wipeCounter(scratch + STREAMS, min(count, CHUNK), scratch);
   // Round keys would decrypt; nibbles tell of H.
-  memory.fill(scratch + JOINT, 0, KEYS - JOINT + slicedKeysSize(keyLength));
+  memory.fill(scratch + JOINT, 0, KEYS - JOINT + (load<u32>(scratch, SPREAD) != 0 ? <usize>slicedKeysSize(keyLength) : 0));
   if (mixed) memory.fill(scratch + LANE_KEYS, 0, slicedKeysSize(keyLength));
 }
 
@@ -199,20 +203,20 @@ function countSame(list: usize, count: i32): i32 {
   return same;
 }
 
-/** Has this KEY's round keys in all lanes. */
-function useKey(key: usize, keyLength: u32, scratch: usize): void {
-  if (load<u32>(scratch, SPREAD) != <u32>key) {
+/** Has this KEY's round keys in all lanes. @param kept its tables, or 0 */
+function useKey(key: usize, keyLength: u32, kept: usize, scratch: usize): void {
+  const keys = kept != 0 ? keptKeys(kept) : scratch + KEYS;
+  if (load<u32>(scratch, IN_WORK) == <u32>key && hasCounterKey(keys, scratch)) return;
+  store<u32>(scratch, <u32>key, IN_WORK);
+  if (kept == 0 && load<u32>(scratch, SPREAD) != <u32>key) {
     store<u32>(scratch, <u32>key, SPREAD);
-    spreadKeys(key + KEY_STATE, keyLength, scratch + KEYS);
-  } else if (hasCounterKey(scratch + KEYS, scratch)) return;
-  useCounterKey(scratch + KEYS, load<u32>(key, KEY_SALT), scratch);
+    spreadKeys(key + KEY_STATE, keyLength, keys);
+  }
+  useCounterKey(keys, load<u32>(key, KEY_SALT), scratch);
 }
 
-/** Packets of one KEY, whose STREAMs are made. */
-function runSame(mode: Mode, list: usize, count: i32, keyLength: u32, scratch: usize, seal: bool): void {
-  const key: usize = load<u32>(load<u32>(list), PACKET_KEY);
-  const own = key + KEY_STATE + packedKeysSize(keyLength);
-  const kept: usize = count < HASH_LANES ? 0 : keptTables(key, own, list, count, scratch);
+/** Packets of one KEY, whose STREAMs are made. @param own its tables for few packets, @param kept those for many, or 0 */
+function runSame(mode: Mode, list: usize, count: i32, own: usize, kept: usize, scratch: usize, seal: bool): void {
   const tables = kept != 0 ? kept : own;
   const hashed = hashEnd(scratch + HASH, kept != 0 ? GHASH_BLOCKS : FEW_BLOCKS);
   for (let i = 0; i < count; ) {
@@ -254,7 +258,7 @@ function runMixed(mode: Mode, list: usize, count: i32, keyLength: u32, scratch: 
     if (i + 1 < count && load<u32>(load<u32>(list + ((i + 1) << 2)), PACKET_KEY) != <u32>key) {
       fetchTables(load<u32>(list + ((i + 1) << 2)), scratch);
     }
-    if (mode == GCM && !isShort(packet)) useKey(key, keyLength, scratch);
+    if (mode == GCM && !isShort(packet)) useKey(key, keyLength, 0, scratch);
     const tables = key + KEY_STATE + packedKeysSize(keyLength);
     runPacket(mode, packet, scratch + STREAMS + i * STREAM_SIZE, tables, hashed, scratch, seal);
   }

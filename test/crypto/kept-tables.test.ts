@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { CRYPTO_SCRATCH_SIZE, CRYPTO_WORK_SIZE, STATUS_OK } from '../../assembly/layout.ts';
 import { type CipherSuite, ENCR, INTEG, suiteLengths, suiteName } from '../../src/algorithms.ts';
 import { compileKernel, instantiateKernel } from '../../src/dataplane/kernel.ts';
-import { BUILDS, Laboratory, type PacketSpec, Random, type SuiteKeys } from './laboratory.ts';
+import { BUILDS, Laboratory, type PacketSpec, Random } from './laboratory.ts';
 import { referenceSeal } from './reference.ts';
 
 const SUITES: readonly CipherSuite[] = [
@@ -14,6 +14,7 @@ const SUITES: readonly CipherSuite[] = [
 const PACKETS = 13;
 const LENGTH = 800;
 const KEYS = 70;
+const IN_A_BATCH = 39;
 
 describe.each(BUILDS)('tables that are kept, %s build', async (build) => {
   const lab = await Laboratory.open(build);
@@ -31,20 +32,21 @@ describe.each(BUILDS)('tables that are kept, %s build', async (build) => {
     aad: random.bytes(8),
     payload: random.bytes(LENGTH),
   });
-  const seals = (
-    { suite, keys, address }: { suite: CipherSuite; keys: SuiteKeys; address: number },
-    by = lab.exports,
-  ) => {
-    const specs = Array.from({ length: PACKETS }, () => newSpec(suite, address));
+  type Key = ReturnType<typeof newKey>;
+  /** Seals a batch in which each of these KEYs has as many packets. */
+  const sealsOf = (keys: readonly Key[], count: number, by = lab.exports) => {
+    const from = keys.flatMap((key) => new Array<Key>(count).fill(key));
+    const specs = from.map(({ suite, address }) => newSpec(suite, address));
     const packets = lab.packets(specs);
-    by.sealBatch(packets[0]!.descriptor, PACKETS);
+    by.sealBatch(packets[0]!.descriptor, packets.length);
     packets.forEach((packet, i) => {
       expect(packet.status()).toBe(STATUS_OK);
-      const sealed = referenceSeal(suite, keys, specs[i]!);
+      const sealed = referenceSeal(from[i]!.suite, from[i]!.keys, specs[i]!);
       expect(Buffer.compare(packet.payload, sealed.payload)).toBe(0);
       expect(Buffer.compare(packet.icv, sealed.icv)).toBe(0);
     });
   };
+  const seals = (key: Key, by = lab.exports) => sealsOf([key], PACKETS, by);
   const kept = () => bytes.slice(lab.scratch + CRYPTO_WORK_SIZE, lab.scratch + CRYPTO_SCRATCH_SIZE);
   const bytesKept = () => kept().reduce((sum, byte) => sum + (byte === 0 ? 0 : 1), 0);
 
@@ -56,6 +58,35 @@ describe.each(BUILDS)('tables that are kept, %s build', async (build) => {
       for (let round = 0; round < 2; round++) for (const key of keys) seals(key);
     },
   );
+
+  it.each(SUITES.map((suite) => [suiteName(suite), suite] as const))(
+    '%s of more SAs than there is room for, in one batch',
+    (_, suite) => {
+      lab.reset();
+      sealsOf(
+        Array.from({ length: IN_A_BATCH }, () => newKey(suite)),
+        PACKETS,
+      );
+    },
+  );
+
+  it('are made for lone packets too, once an SA has had enough of them', () => {
+    lab.reset();
+    lab.exports.forgetKey(0);
+    const before = bytesKept();
+    const keys = Array.from({ length: 2 }, () => newKey(SUITES[0]!));
+    for (let packet = 0; packet < 24; packet++) for (const key of keys) sealsOf([key], 1);
+    expect(bytesKept() - before).toBeGreaterThan(16_000);
+    sealsOf(keys, 1);
+  });
+
+  it('are not made for many SAs that have a packet each', () => {
+    lab.reset();
+    lab.exports.forgetKey(0);
+    const before = bytesKept();
+    for (let packet = 0; packet < 400; packet++) sealsOf([newKey(SUITES[0]!)], 1);
+    expect(bytesKept() - before).toBeLessThan(200);
+  });
 
   it('are made by each of two workers on one SA for itself', async () => {
     lab.reset();
