@@ -180,8 +180,14 @@ export function storeIpv4Checksum(ip: usize): void {
   store<u16>(ip, checksumOf(sumIpv4Header(ip)), 10);
 }
 
+/** Takes `x`, of 16 bits, out of a one's complement sum. */
+@inline
+export function without(x: u32): u32 {
+  return ~x & 0xffff;
+}
+
 /** @returns the checksum `old` after one 16-bit word of the data went from `from` to `to` (RFC 1624 eqn. 3) */
 @inline
 export function adjustChecksum(old: u32, from: u32, to: u32): u16 {
-  return checksumOf((~old & 0xffff) + (~from & 0xffff) + to);
+  return checksumOf(without(old) + without(from) + to);
 }

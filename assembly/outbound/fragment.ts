@@ -2,7 +2,7 @@
  * Fragmentation before IPsec (RFC 4301 §8.2): an IPv4 packet that is too long for the path, and may
  * be fragmented, is cut into fragments that each travel in a packet of their own (RFC 791 §3.2).
  */
-import { checksumOf, copyBlocks, sumBytes, udpChecksumOf } from "../ip/checksum";
+import { checksumOf, copyBlocks, storeIpv4Checksum, sumBytes, udpChecksumOf } from "../ip/checksum";
 import { Ip, IPV4_HEADER } from "../ip/packet";
 import { IPPROTO_UDP } from "../ip/protocols";
 import { closePacket, openPacket, patchHeader } from "./wrap";
@@ -45,6 +45,7 @@ export function emitFragments(mtu: u32): void {
     const field = ((Ip.fragmentOffset + offset) >>> 3) | (left > 0 ? MORE_FRAGMENTS : more);
     store<u16>(inside, bswap<u16>(<u16>field), 6);
     patchHeader(inside, header + chunk, 0);
+    storeIpv4Checksum(inside);
     copyBlocks(inside + header, Ip.at + header + offset, chunk);
     closePacket(inside + header + chunk);
     offset += chunk;

@@ -4,7 +4,7 @@
  *
  * All functions work on the packet that `parseIp` saw last, as `Wrap` has it.
  */
-import { checksumOf, copyAndSum, copyBlocks, foldSum, sumAddresses, sumBytes, udpChecksumOf } from "../ip/checksum";
+import { checksumOf, copyAndSum, copyBlocks, foldSum, sumAddresses, sumBytes, udpChecksumOf, without } from "../ip/checksum";
 import { Ip } from "../ip/packet";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../ip/protocols";
 import { closePacket, openPacket, patchHeader, Wrap } from "./wrap";
@@ -21,12 +21,6 @@ const UDP_CHECKSUM: usize = 6;
 const FIN: u32 = 1;
 const PSH: u32 = 8;
 const CWR: u32 = 128;
-
-/** Takes `x` out of a one's complement sum. */
-@inline
-function without(x: u32): u32 {
-  return ~x & 0xffff;
-}
 
 /** @returns bytes of the TCP header at the packet's upper layer */
 @inline
@@ -72,7 +66,7 @@ export function emitTcp(size: u32): void {
     store<u32>(out, wireSequence, TCP_SEQUENCE);
     const payload = inside + (header - Wrap.inside);
     const sum = base + copyAndSum(payload, from, chunk) + (wireSequence & 0xffff) + (wireSequence >>> 16) +
-      <u32>load<u16>(out, TCP_OFFSET) + <u32>bswap<u16>(<u16>(header - Ip.header + chunk));
+      <u32>load<u8>(tcp, TCP_OFFSET) + (kept << 8) + <u32>bswap<u16>(<u16>(header - Ip.header + chunk));
     store<u16>(out, checksumOf(sum), TCP_CHECKSUM);
     closePacket(payload + chunk);
     sequence += chunk;

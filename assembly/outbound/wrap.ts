@@ -16,7 +16,7 @@ import { XfrmOutError } from "../drops";
 import { describeAad, ESP_HEADER, ESP_TRAILER } from "../esp";
 import { Ip } from "../ip/packet";
 import { IPPROTO_AH, IPPROTO_ESP, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_NONE } from "../ip/protocols";
-import { copyBlocks, storeIpv4Checksum } from "../ip/checksum";
+import { checksumOf, copyBlocks, storeIpv4Checksum, sumIpv4Header, without } from "../ip/checksum";
 import {
   PACKET_FLAG_ESN,
   PACKET_FLAGS,
@@ -329,13 +329,21 @@ function writeOwnHeader(at: usize, length: u32, index: u32): void {
   patchHeader(at, length, index);
 }
 
-/** Makes the copy of an IP header that of the packet number `index` cut from a frame, `length` bytes long. */
+/**
+ * Makes the copy of an IP header that of the packet number `index` cut from a frame, `length` bytes long.
+ * The sum is that of the original: the processor waits when it is to load at once what was just stored in parts.
+ */
 export function patchHeader(at: usize, length: u32, index: u32): void {
   if (Ip.version == 6) {
     store<u16>(at, bswap<u16>(<u16>(length - 40)), 4);
     return;
   }
-  store<u16>(at, bswap<u16>(<u16>length), 2);
-  if (index != 0) store<u16>(at, bswap<u16>(<u16>(<u32>bswap<u16>(load<u16>(at, 4)) + index)), 4);
-  storeIpv4Checksum(at);
+  const from = Ip.at;
+  const wireLength = <u32>bswap<u16>(<u16>length);
+  const identification = load<u16>(from, 4);
+  const wireIdentification = <u32>bswap<u16>(<u16>(<u32>bswap<u16>(identification) + index));
+  store<u16>(at, wireLength, 2);
+  store<u16>(at, wireIdentification, 4);
+  const sum = sumIpv4Header(from) + without(load<u16>(from, 2)) + without(identification) + without(load<u16>(from, 10));
+  store<u16>(at, checksumOf(sum + wireLength + wireIdentification), 10);
 }
