@@ -10,7 +10,8 @@
  *
  * `replayCheck` comes before the packet is opened and takes no lock: what it refuses, `replayCommit`
  * would refuse too, as numbers only ever become older. `replayCommit` comes after authentication,
- * under SA_LOCK, and is the only one that writes.
+ * under SA_LOCK, and is the only one that writes. Others see the right edge once a run of packets has moved
+ * it: an atomic store waits for all stores before it, the batch's plain text too.
  */
 import { SA_FLAG_ESN, SA_FLAGS, SA_SEQUENCE, SA_WINDOW, SA_WINDOW_SIZE } from "./layout/records";
 
@@ -48,37 +49,51 @@ export function inferSequence(sa: usize, low: u32): u64 {
 
 /** May this number still be accepted? */
 export function replayCheck(sa: usize, sequence: u64): bool {
-  const size = load<u32>(sa, SA_WINDOW_SIZE);
+  return isFresh(sa, sequence, atomic.load<u64>(sa, SA_SEQUENCE), load<u32>(sa, SA_WINDOW_SIZE));
+}
+
+@inline
+function isFresh(sa: usize, sequence: u64, top: u64, size: u32): bool {
   if (size == 0) return true;
   if (sequence == 0) return false;
-  const top = atomic.load<u64>(sa, SA_SEQUENCE);
   if (sequence > top) return true;
   if (top - sequence >= <u64>size) return false;
   return (load<u32>(wordOf(sa, sequence, ringMask(size))) & bitOf(sequence)) == 0;
 }
 
+/** The window of the SA whose lock this worker holds. */
+export class Window {
+  /** Its right edge. */
+  static top: u64 = 0;
+}
+
+/** The caller has taken SA_LOCK, and is going to commit. */
+@inline
+export function openWindow(sa: usize): void {
+  Window.top = atomic.load<u64>(sa, SA_SEQUENCE);
+}
+
+/** The caller is going to release SA_LOCK. Now: who sees the new edge sees the bits before it as they should be. */
+@inline
+export function closeWindow(sa: usize): void {
+  if (Window.top != load<u64>(sa, SA_SEQUENCE)) atomic.store<u64>(sa, Window.top, SA_SEQUENCE);
+}
+
 /**
- * Accepts a number, once. The caller holds SA_LOCK and has verified the ICV.
+ * Accepts a number, once. The caller has opened the SA's window, and verified the ICV.
  * @returns whether it was new
  */
 export function replayCommit(sa: usize, sequence: u64): bool {
-  const top = atomic.load<u64>(sa, SA_SEQUENCE);
+  const top = Window.top;
   const size = load<u32>(sa, SA_WINDOW_SIZE);
-  if (size == 0) {
-    if (sequence > top) atomic.store<u64>(sa, sequence, SA_SEQUENCE);
-    return true;
-  }
-  if (!replayCheck(sa, sequence)) return false;
-  const mask = ringMask(size);
-  const word = wordOf(sa, sequence, mask);
-  if (sequence > top) {
-    if (sequence - top > 1) forget(sa, top + 1, sequence, mask);
-    store<u32>(word, load<u32>(word) | bitOf(sequence));
-    // Last: who sees the new edge sees the bits before it as they should be.
-    atomic.store<u64>(sa, sequence, SA_SEQUENCE);
-  } else {
+  if (!isFresh(sa, sequence, top, size)) return false;
+  if (size != 0) {
+    const mask = ringMask(size);
+    const word = wordOf(sa, sequence, mask);
+    if (sequence > top && sequence - top > 1) forget(sa, top + 1, sequence, mask);
     store<u32>(word, load<u32>(word) | bitOf(sequence));
   }
+  if (sequence > top) Window.top = sequence;
   return true;
 }
 

@@ -17,11 +17,10 @@ import {
   SA_MAPPED,
   SA_REMOTE,
   SA_REPLAY_DROPS,
-  SA_SEQUENCE,
   SA_STATE,
   SA_STATE_LIVE,
 } from "../layout/records";
-import { replayCommit } from "../replay";
+import { closeWindow, openWindow, replayCommit, Window } from "../replay";
 import { lockSa, unlockSa } from "../sad";
 import { NOTE_SA, NOTE_SLOT, PACKET_SEQUENCE, SLOT_MASK, SLOT_RAW } from "./packet";
 
@@ -40,8 +39,9 @@ export function commitBatch(arena: usize, packets: usize, count: u32): void {
       continue;
     }
     if (sa != locked) {
-      if (locked != 0) unlockSa(locked);
+      if (locked != 0) release(locked);
       lockSa(sa);
+      openWindow(sa);
       locked = sa;
     }
     const verdict = accept(arena, packets, sa);
@@ -49,14 +49,20 @@ export function commitBatch(arena: usize, packets: usize, count: u32): void {
     countDrop(arena, verdict);
     store<u32>(packets, STATUS_PENDING, PACKET_STATUS);
   }
-  if (locked != 0) unlockSa(locked);
+  if (locked != 0) release(locked);
+}
+
+@inline
+function release(sa: usize): void {
+  closeWindow(sa);
+  unlockSa(sa);
 }
 
 /** @returns 0, or the reason to drop an authentic packet */
 function accept(arena: usize, packet: usize, sa: usize): u32 {
   if (load<u32>(sa, SA_STATE) != SA_STATE_LIVE) return XfrmInStateInvalid;
   const sequence = (<u64>load<u32>(packet, PACKET_SEQ_HI) << 32) | <u64>load<u32>(packet, PACKET_SEQUENCE);
-  const top = load<u64>(sa, SA_SEQUENCE);
+  const top = Window.top;
   if (!replayCommit(sa, sequence)) {
     atomic.add<u64>(sa, 1, SA_REPLAY_DROPS);
     return XfrmInStateSeqError;
