@@ -241,9 +241,12 @@ export interface DataPlaneInfo {
 /** A data plane with its life cycle; `startDataPlane` of `src/dataplane/engine.ts` makes one. */
 export interface RunningDataPlane extends DataPlane {
   readonly info: DataPlaneInfo;
-  /** Sends packets for a prefix (`10.2.0.0/16`) into the device, and stops doing so. Both may be repeated. */
-  addRoute(prefix: string, source?: string): void;
-  removeRoute(prefix: string): void;
+  /**
+   * Sends packets for a prefix (`10.2.0.0/16`) into the device, and stops doing so when no user of the route is
+   * left: children and manual SAs may protect the same. Both may be repeated.
+   */
+  addRoute(prefix: string, source?: string, user?: string): void;
+  removeRoute(prefix: string, user?: string): void;
   /** Has the system drop what these selectors name if it arrives in the clear, though no policy protects it yet. */
   guard(key: number, priority: number, selector: TrafficSelector): void;
   unguard(key: number): void;

@@ -197,21 +197,22 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
   }
 
   /**
-   * Takes a changed configuration: only connections that changed lose their SAs.
+   * Takes a changed configuration: only connections that changed lose their SAs, and manual SAs that changed theirs.
    * @param config an object; by default the file is read again
-   * @throws ConfigError, EspalierError `ERR_BACKEND`, and then nothing has changed
+   * @throws ConfigError, EspalierError `ERR_BACKEND`, `ERR_KEY_REUSED`, and then nothing has changed
    */
   async reload(config?: ConfigInput): Promise<ReloadResult> {
     const loaded = this.#read(config);
     logWarnings(this.#logger, this.#file ?? 'configuration', loaded);
     const before = this.#config;
     const after = withoutRestart(before, loaded.config);
+    this.#manual.check(after);
     await this.#dataPlane.changeBackends((now) => reloadedBackends(now, before, after));
     await this.#names.refresh(this.#down(after.connections));
-    this.#manual.apply(after);
+    // What one of the two no longer protects, the other may protect from now on.
+    this.#manual.apply(after, () => this.#controlPlane.reload(this.#names.apply(after)));
     if (before.control.logLevel !== after.control.logLevel) this.#logger.level = after.control.logLevel;
     this.#config = after;
-    this.#controlPlane.reload(this.#names.apply(after));
     const result = { changed: changedConnections(before, after), restart: needsRestart(before, loaded.config) };
     this.#logger.info(result, 'configuration read again');
     return result;
@@ -288,7 +289,7 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
   #onExpire(sa: SaHandle, kind: 'soft' | 'hard', reason: string): void {
     const name = this.#manual.expire(sa, kind);
     if (name === undefined) return;
-    const outcome = kind === 'hard' ? 'ended; give it new keys' : 'is near its end';
+    const outcome = kind === 'hard' ? 'ended; give it a new SPI and a new key' : 'is near its end';
     this.#logger.warn({ sa: name, reason }, `manual SA "${name}" ${outcome}`);
   }
 

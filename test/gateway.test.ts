@@ -1,10 +1,14 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { addressOf, write } from '../src/dataplane/io/syscalls.ts';
 import { type ConfigInput, ControlClient, createLink, Gateway } from '../src/index.ts';
 import { createLogger } from '../src/observe/log.ts';
+import { ip, pattern, udp } from './dataplane/packets.ts';
 
 /** Ports of loopback that this test has to itself, unless another run of it goes on. */
 const PORT = 5_000 + (process.pid % 4_000);
@@ -29,6 +33,7 @@ sas:
     spi: 0x1000
     local: 127.0.0.1
     remote: 127.0.0.2
+    remote_port: ${PORT + 8}
     encap: yes
     algorithm: aes128gcm16
     key: 0x0011223344556677889900112233445566778899
@@ -46,6 +51,15 @@ describe('a gateway', () => {
   const link = createLink();
   const client = new ControlClient(socket);
   let gateway: Gateway;
+  /** A host behind the gateway sends a packet that the manual SA protects. */
+  const send = () => {
+    const frame = Buffer.concat([
+      Buffer.alloc(10),
+      ip(udp(pattern(100)), { source: '10.1.0.9', destination: '10.9.0.9' }),
+    ]);
+    write(link.host[0]!, addressOf(frame), frame.length);
+  };
+  const sequence = async () => (await client.status()).manualSas[0]?.counters?.sequence;
 
   beforeAll(async () => {
     writeFileSync(file, CONFIG, { mode: 0o600 });
@@ -185,15 +199,65 @@ describe('a gateway', () => {
     expect(await client.reload()).toEqual({ changed: [], restart: [] });
   });
 
-  it('ends a manual SA when its time is up, and says so', async () => {
-    writeFileSync(file, CONFIG.replace('spi: 0x1000', 'spi: 0x1001\n    life_time: 300ms'));
+  it('leaves manual SAs with their counters alone at a reload of something else', async () => {
+    for (let count = 0; count < 20; count++) send();
+    await expect.poll(sequence).toBe(20);
+    writeFileSync(file, CONFIG.replace('policies:', 'policies:\n  no: { action: discard, remote_ts: 10.8.0.0/24 }'));
     await client.reload();
-    expect((await client.status()).manualSas).toMatchObject([{ name: 'to', spi: '00001001' }]);
-    await expect.poll(async () => (await client.status()).manualSas).toEqual([]);
-    expect(messages()).toContain('manual SA "to" ended; give it new keys');
+    expect(gateway.status().policies.map(({ name }) => name)).toEqual(['no', 'no', 'ssh', 'to']);
+    expect(await sequence()).toBe(20);
+    send();
+    await expect.poll(sequence).toBe(21);
+    expect(gateway.status().policies.at(-1)).toMatchObject({ name: 'to', packets: 21 });
+  });
+
+  it('moves a manual SA to other outer addresses with its sequence numbers', async () => {
+    writeFileSync(file, CONFIG.replace('remote: 127.0.0.2', 'remote: 127.0.0.3'));
+    await client.reload();
+    send();
+    await expect.poll(sequence).toBe(22);
+  });
+
+  it('sends NAT keepalives for a manual SA in UDP, from the port that it sends from', async () => {
+    const peer = createSocket('udp4').bind(PORT + 8, '127.0.0.2');
+    await once(peer, 'listening');
+    writeFileSync(file, CONFIG.replace('control: {', 'control: { keep_alive: 100ms,'));
+    await client.reload();
+    const [data, { port }] = await once(peer, 'message');
+    expect([data, port]).toEqual([Buffer.of(0xff), PORT + 1]);
+    peer.close();
+  });
+
+  it('refuses a reload at which sequence numbers would begin again under the same key, as a whole', async () => {
+    const other = CONFIG.replace('bypass', 'discard').replace('gateway: {', 'gateway: { backend: noble,');
+    writeFileSync(file, other.replace('10.9.0.0/24\npolicies', '10.9.0.0/16\npolicies'));
+    await expect(client.reload()).rejects.toMatchObject({
+      code: 'ERR_KEY_REUSED',
+      message: expect.stringMatching(/^sas\.to: .*give it a new SPI and a new key/),
+    });
+    const { dataPlane, policies } = await client.status();
+    expect([dataPlane.backend, policies[0]!.action, await sequence()]).toEqual(['wasm', 'bypass', 22]);
     writeFileSync(file, CONFIG);
     await client.reload();
-    expect((await client.status()).manualSas).toMatchObject([{ name: 'to', spi: '00001000' }]);
+    expect(await sequence()).toBe(22);
+  });
+
+  it('ends a manual SA when its time is up, says so, and leaves it ended', async () => {
+    const short = CONFIG.replace('spi: 0x1000', 'spi: 0x1001\n    life_time: 300ms');
+    writeFileSync(file, short);
+    await client.reload();
+    expect((await client.status()).manualSas).toMatchObject([{ name: 'to', spi: '00001001' }]);
+    send();
+    await expect.poll(async () => (await client.status()).manualSas).toEqual([]);
+    expect(messages()).toContain('manual SA "to" ended; give it a new SPI and a new key');
+    writeFileSync(file, short.replace('bypass', 'discard'));
+    await client.reload();
+    expect(await client.status()).toMatchObject({ manualSas: [], policies: [{ action: 'discard' }, { name: 'to' }] });
+    writeFileSync(file, CONFIG);
+    await expect(client.reload()).rejects.toMatchObject({ code: 'ERR_KEY_REUSED' });
+    writeFileSync(file, CONFIG.replace('0x1000', '0x1002'));
+    await client.reload();
+    expect((await client.status()).manualSas).toMatchObject([{ name: 'to', spi: '00001002' }]);
   });
 
   it('keeps what it has when the new configuration is wrong', async () => {

@@ -277,12 +277,12 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
 
   // ─── Life ───────────────────────────────────────────────────────────────────────────────────
 
-  addRoute(prefix: string, source?: string): void {
-    this.#descriptors.routes?.add(prefix, source);
+  addRoute(prefix: string, source?: string, user?: string): void {
+    this.#descriptors.routes?.add(prefix, source, user);
   }
 
-  removeRoute(prefix: string): void {
-    this.#descriptors.routes?.remove(prefix);
+  removeRoute(prefix: string, user?: string): void {
+    this.#descriptors.routes?.remove(prefix, user);
   }
 
   guard(key: number, priority: number, selector: TrafficSelector): void {

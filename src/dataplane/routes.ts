@@ -38,6 +38,8 @@ export class Routes {
   readonly #rules: RuleChange[] = [];
   /** The ways back that each route needs, by its destination. */
   readonly #routes = new Map<string, readonly Prefix[]>();
+  /** Who needs each route, by its destination. */
+  readonly #users = new Map<string, Set<string>>();
   /** How many routes need a way back to the main table, by its destination. */
   readonly #throws = new Map<string, number>();
   /** What the main table has, by family, as long as it is not known to have changed. */
@@ -68,9 +70,11 @@ export class Routes {
     this.#monitor = new RouteMonitor(() => this.#mainChanged());
   }
 
-  add(prefix: string, source?: string): void {
-    this.remove(prefix);
+  /** A route that is there already is so all the time. */
+  add(prefix: string, source?: string, user = ''): void {
     const destination = maskPrefix(parsePrefix(prefix));
+    const key = keyOf(destination);
+    const before = this.#routes.get(key) ?? NO_THROWS;
     const route = {
       prefix: destination,
       table: this.#table,
@@ -81,12 +85,24 @@ export class Routes {
       this.#table === TABLE_MAIN ? NO_THROWS : moreSpecific(destination, this.#mainDestinations(familyOf(destination)));
     for (const back of throws) this.#addThrow(back);
     this.#netlink.addRoute(route);
-    this.#routes.set(keyOf(destination), throws);
+    this.#routes.set(key, throws);
+    for (const back of before) this.#removeThrow(back);
+    const users = this.#users.get(key);
+    if (users === undefined) this.#users.set(key, new Set([user]));
+    else users.add(user);
   }
 
-  remove(prefix: string): void {
+  /** It stays for those that need it still. */
+  remove(prefix: string, user = ''): void {
     const destination = maskPrefix(parsePrefix(prefix));
+    const users = this.#users.get(keyOf(destination));
+    users?.delete(user);
+    if (users?.size === 0) this.#remove(destination);
+  }
+
+  #remove(destination: Prefix): void {
     const key = keyOf(destination);
+    this.#users.delete(key);
     const throws = this.#routes.get(key);
     if (throws === undefined) return;
     this.#routes.delete(key);
@@ -100,7 +116,7 @@ export class Routes {
     clearTimeout(this.#settling);
     this.#monitor?.close();
     this.#monitor = undefined;
-    for (const key of [...this.#routes.keys()]) this.remove(key);
+    for (const key of [...this.#routes.keys()]) this.#remove(parsePrefix(key));
     for (const rule of this.#rules) this.#netlink.removeRule(rule);
     this.#rules.length = 0;
     this.#netlink.close();

@@ -134,6 +134,20 @@ describe('routes into the device', () => {
     routes.close();
   });
 
+  it('stay as long as anybody needs them', () => {
+    const routes = new Routes(tun.index, MARK);
+    routes.add('10.2.0.0/16');
+    routes.add('10.2.0.0/16', undefined, 'manual');
+    routes.remove('10.2.0.0/16');
+    expect(routeTo('10.2.3.4')).toContain('dev esptest0');
+    routes.add('10.2.0.0/16');
+    routes.remove('10.2.0.0/16', 'manual');
+    expect(routeTo('10.2.3.4')).toContain('dev esptest0');
+    routes.remove('10.2.0.0/16');
+    expect(routeTo('10.2.3.4')).toContain('dev wan');
+    routes.close();
+  });
+
   it('stand in the main table when there is no mark', () => {
     const routes = new Routes(tun.index, 0);
     routes.add('10.3.0.0/16');
