@@ -67,6 +67,12 @@ export function ownSelectors(sa: Pick<IkeSa, 'local' | 'remote'>, config: ChildC
   };
 }
 
+/** @returns the packet's address alone, with the protocol and ports that are configured around it: a pair needs one child */
+function around(packet: Selector, own: readonly Selector[]): Selector {
+  const widest = own.find((selector) => isNarrowed([packet], [selector]));
+  return widest === undefined ? packet : { ...widest, addresses: packet.addresses };
+}
+
 /** @returns payloads of the request without nonce and key exchange; the SPI is reserved and `spiIn` says which */
 export function offerChild(
   cx: Context,
@@ -77,8 +83,12 @@ export function offerChild(
   const spiIn = cx.environment.reserveSpi();
   const proposals = offer(config.proposals, spiBytes(spiIn), options);
   const own = ownSelectors(sa, config);
-  const local = packet ? [packet.local, ...(packetOnly ? [] : own.local)] : own.local;
-  const remote = packet ? [packet.remote, ...(packetOnly ? [] : own.remote)] : own.remote;
+  const selectors = (packet: Selector | undefined, own: readonly Selector[]): readonly Selector[] => {
+    if (packet === undefined) return own;
+    return packetOnly ? [around(packet, own)] : [packet, ...own];
+  };
+  const local = selectors(packet?.local, own.local);
+  const remote = selectors(packet?.remote, own.remote);
   const payloads: Payload[] = [
     { kind: 'SA', proposals },
     { kind: 'TSi', selectors: local, unknownTypes: [] },

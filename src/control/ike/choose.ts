@@ -110,6 +110,10 @@ export function byIdentity(
 /** @returns the address to initiate to */
 export const peerAddress = ({ remoteAddrs }: ConnectionConfig): string | undefined => remoteAddrs.find(isAddress);
 
+/** A peer that called from an address of its own has to call again itself. */
+export const mayCall = ({ connection }: { readonly connection: ConnectionConfig }): boolean =>
+  peerAddress(connection) !== undefined;
+
 /** @returns the configured local address of the peer's family */
 export function ownAddress({ localAddrs }: ConnectionConfig, peer: string): string | undefined {
   return localAddrs.find((address) => isAddress(address) && address.includes(':') === peer.includes(':'));

@@ -33,7 +33,7 @@ export interface PeerFeatures {
 export interface WantedChild {
   readonly config: ChildConfig;
   readonly packet: TriggerPacket | undefined;
-  /** Ask for the packet's own selectors and nothing else (SINGLE_PAIR_REQUIRED). */
+  /** Ask for the packet's own pair of addresses and nothing else (SINGLE_PAIR_REQUIRED). */
   readonly packetOnly?: boolean;
 }
 

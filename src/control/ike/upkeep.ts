@@ -3,7 +3,7 @@ import { jittered } from '../child/lifetime.ts';
 import { keepSkD } from '../crypto/keys.ts';
 import { formatProposal } from '../proposals/keywords.ts';
 import { EXCHANGE, PROTOCOL } from '../wire/iana.ts';
-import { peerAddress } from './choose.ts';
+import { mayCall } from './choose.ts';
 import type { Context } from './context.ts';
 import { because, destroy } from './lifecycle.ts';
 import type { IkeSa } from './sa.ts';
@@ -75,8 +75,7 @@ function rekeyNow(cx: Context, sa: IkeSa): void {
 /** Counts from the last authentication: rekeying does not renew it (RFC 7296 §2.8.3). */
 export function scheduleReauthentication(cx: Context, sa: IkeSa): void {
   const { reauthTime, randTime } = sa.connection;
-  // A peer that called from an address of its own has to do it itself.
-  if (reauthTime === 0 || (!sa.initiator && peerAddress(sa.connection) === undefined)) return;
+  if (reauthTime === 0 || !mayCall(sa)) return;
   sa.reauthAt ??= sa.authenticatedAt + jittered(cx, reauthTime, randTime);
   cx.setTimer(sa, 'reauth', Math.max(sa.reauthAt, cx.now), reauthenticateNow);
 }

@@ -18,8 +18,8 @@ import { Writer } from '../../wire/bytes.ts';
 import { EXCHANGE, NOTIFY } from '../../wire/iana.ts';
 import { find } from '../../wire/message.ts';
 import type { Payload } from '../../wire/payloads/index.ts';
-import type { NotifyPayload } from '../../wire/payloads/notify.ts';
 import type { Proposal, Transform } from '../../wire/payloads/sa.ts';
+import { mayCall } from '../choose.ts';
 import type { Context } from '../context.ts';
 import { enqueue } from '../exchange.ts';
 import { Failure, peerFailure } from '../failure.ts';
@@ -34,7 +34,7 @@ import { DeleteIke } from './delete.ts';
 import { expectFollowup } from './followup-ke.ts';
 import { InitiatorKeys } from './initiator-keys.ts';
 
-/** The peer does not want to: it is asked again later, as long as the SA lives. */
+/** The peer does not want to: it is asked again later, as long as the SA lives and none takes over. */
 const REFUSED_PAUSE = 60_000;
 
 const spiBytes = (spi: bigint): Uint8Array => {
@@ -99,15 +99,18 @@ export class IkeRekey implements Task {
 
   process(cx: Context, sa: IkeSa, { payloads }: Received): Progress {
     const error = errorNotify(payloads);
-    if (error?.notify === NOTIFY.INVALID_KE_PAYLOAD && this.exchange === EXCHANGE.CREATE_CHILD_SA) {
-      this.method = this.keys.otherMethod(error, this.offered);
-      return 'again';
-    }
-    if (error !== undefined) {
-      this.refused(cx, sa, error);
+    try {
+      if (error?.notify === NOTIFY.INVALID_KE_PAYLOAD && this.exchange === EXCHANGE.CREATE_CHILD_SA) {
+        this.method = this.keys.otherMethod(error, this.offered);
+        return 'again';
+      }
+      if (error !== undefined) throw peerFailure(error, 'compare "proposals" on both sides');
+      this.accept(payloads);
+    } catch (failure) {
+      if (!(failure instanceof Failure)) throw failure;
+      this.refused(cx, sa, failure, error?.notify === NOTIFY.TEMPORARY_FAILURE);
       return 'done';
     }
-    this.accept(payloads);
     if (this.keys.hasMore) {
       this.exchange = EXCHANGE.IKE_FOLLOWUP_KE;
       return 'again';
@@ -170,7 +173,8 @@ export class IkeRekey implements Task {
     if (doom !== undefined) cx.operations.deleteIke(next, doom.cause, doom.reason);
   }
 
-  private refused(cx: Context, sa: IkeSa, error: NotifyPayload): void {
+  /** @param isBusy the peer wants to be asked again, soon */
+  private refused(cx: Context, sa: IkeSa, { message }: Failure, isBusy: boolean): void {
     this.keys.destroy();
     if (sa.state === 'REKEYING') sa.state = 'ESTABLISHED';
     if (sa.replacedBy !== undefined) return;
@@ -180,12 +184,13 @@ export class IkeRekey implements Task {
       inherit(cx, sa, rival);
       return;
     }
-    const isBusy = error.notify === NOTIFY.TEMPORARY_FAILURE;
     const pause = isBusy ? pauseOfIke(cx, sa) : REFUSED_PAUSE;
-    const { message } = peerFailure(error, 'compare "proposals" on both sides');
-    const when = `trying again in ${Math.round(pause / 1000)} s`;
-    cx.log(isBusy ? 'debug' : 'error', `${this.name} failed, ${when}: ${message}`, sa.connection.name);
     cx.setTimer(sa, 'rekey', cx.now + pause, () => cx.operations.rekeyIke(sa));
+    const instead = !isBusy && mayCall(sa);
+    const when = instead ? 'a new IKE SA takes over' : `trying again in ${Math.round(pause / 1000)} s`;
+    cx.log(isBusy ? 'debug' : 'error', `${this.name} failed, ${when}: ${message}`, sa.connection.name);
+    // Its lifetime would end before the peer thinks better of it.
+    if (instead) cx.operations.reauthenticate(sa);
   }
 }
 
