@@ -6,7 +6,7 @@ import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { BackendChoice, DataPlaneOptions, DeviceOptions, RunningDataPlane, SaHandle } from './contract.ts';
-import { changedConnections, needsRestart, withoutRestart } from './control/config/compare.ts';
+import { changedConnections, needsRestart, renewedConnections, withoutRestart } from './control/config/compare.ts';
 import { problemText } from './control/config/error.ts';
 import { configFromObject, type LoadedConfig, loadConfig } from './control/config/load.ts';
 import type { Config, ConnectionConfig } from './control/config/model.ts';
@@ -213,7 +213,11 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
     this.#manual.apply(after, () => this.#controlPlane.reload(this.#names.apply(after)));
     if (before.control.logLevel !== after.control.logLevel) this.#logger.level = after.control.logLevel;
     this.#config = after;
-    const result = { changed: changedConnections(before, after), restart: needsRestart(before, loaded.config) };
+    const result = {
+      changed: changedConnections(before, after),
+      renewed: renewedConnections(before, after),
+      restart: needsRestart(before, loaded.config),
+    };
     this.#logger.info(result, 'configuration read again');
     return result;
   }

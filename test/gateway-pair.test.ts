@@ -118,9 +118,9 @@ describe('two gateways', () => {
 
   it('keep their SAs through a reload that changes something else', async () => {
     const before = a.status().ikeSas[0]!.spiI;
-    expect(await a.reload(config('a', { extra: true }))).toEqual({ changed: ['other'], restart: [] });
+    expect(await a.reload(config('a', { extra: true }))).toEqual({ changed: ['other'], renewed: [], restart: [] });
     expect(a.status().ikeSas.map(({ spiI, state }) => [spiI, state])).toEqual([[before, 'ESTABLISHED']]);
-    expect(await a.reload(config('a'))).toEqual({ changed: ['other'], restart: [] });
+    expect(await a.reload(config('a'))).toEqual({ changed: ['other'], renewed: [], restart: [] });
     expect(a.status().ikeSas[0]!.spiI).toBe(before);
   });
 

@@ -118,16 +118,16 @@ describe('a gateway', () => {
     );
     // What the file does not change stays as it was set.
     writeFileSync(file, CONFIG.replace('gateway: {', 'gateway: { backend: hybrid,'));
-    expect(await client.reload()).toEqual({ changed: [], restart: [] });
+    expect(await client.reload()).toEqual({ changed: [], renewed: [], restart: [] });
     expect(await backends()).toEqual(['noble', 'hybrid', 'openssl home']);
     writeFileSync(file, CONFIG.replace('  home:\n', '  home:\n    backend: node\n'));
-    expect(await client.reload()).toEqual({ changed: ['home'], restart: [] });
+    expect(await client.reload()).toEqual({ changed: ['home'], renewed: [], restart: [] });
     expect(await backends()).toEqual(['noble', 'wasm', 'node home']);
     await client.setBackend('default', 'home');
     await client.setShadow('none');
     expect(await backends()).toEqual([undefined, 'wasm']);
     writeFileSync(file, CONFIG);
-    expect(await client.reload()).toEqual({ changed: ['home'], restart: [] });
+    expect(await client.reload()).toEqual({ changed: ['home'], renewed: [], restart: [] });
     expect(await backends()).toEqual([undefined, 'wasm']);
   });
 
@@ -193,10 +193,14 @@ describe('a gateway', () => {
       file,
       CONFIG.replace('port_nat_t: ', 'mtu: 1300, port_nat_t: 1').replace('b.example.org', 'c.example.org'),
     );
-    expect(await client.reload()).toEqual({ changed: ['home'], restart: ['gateway.mtu', 'gateway.port_nat_t'] });
+    expect(await client.reload()).toEqual({
+      changed: ['home'],
+      renewed: [],
+      restart: ['gateway.mtu', 'gateway.port_nat_t'],
+    });
     writeFileSync(file, CONFIG);
-    expect(await client.reload()).toEqual({ changed: ['home'], restart: [] });
-    expect(await client.reload()).toEqual({ changed: [], restart: [] });
+    expect(await client.reload()).toEqual({ changed: ['home'], renewed: [], restart: [] });
+    expect(await client.reload()).toEqual({ changed: [], renewed: [], restart: [] });
   });
 
   it('leaves manual SAs with their counters alone at a reload of something else', async () => {

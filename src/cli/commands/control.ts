@@ -48,8 +48,9 @@ const reloadCommand = (): Command =>
     .addOption(socketOption())
     .addHelpText('after', examples(['espalier reload', 'the same as SIGHUP, but says what is wrong']))
     .action(async (options: SocketOptions) => {
-      const { changed, restart } = await client(options).reload();
+      const { changed, renewed, restart } = await client(options).reload();
       process.stdout.write(changed.length > 0 ? `changed: ${changed.join(', ')}\n` : 'no connection changed\n');
+      if (renewed.length > 0) process.stdout.write(`new credentials: ${renewed.join(', ')}\n`);
       if (restart.length > 0) process.stdout.write(`only after a restart: ${restart.join(', ')}\n`);
     });
 

@@ -12,6 +12,7 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 import { AUTH_METHOD, authMethodName } from '../wire/iana.ts';
 import type { AuthPayload } from '../wire/payloads/auth.ts';
 import type { CertPayload } from '../wire/payloads/cert.ts';
+import type { Certificate } from './certificate.ts';
 import { verifyCertificateAuth } from './certificate-auth.ts';
 import { acceptsIdentity, type IdentityBytes, identityText, isWellFormed } from './identity.ts';
 import { type SignedInputs, signedOctets } from './octets.ts';
@@ -36,6 +37,8 @@ export interface Verified {
   readonly ok: true;
   /** How it proved its identity, for logs: `pre-shared key`, `ECDSA P-256 with SHA2_256, certificate "CN=gw"`. */
   readonly how: string;
+  /** Certificates by which it was trusted, the peer's own first. */
+  readonly path?: readonly Certificate[];
 }
 
 export type Verdict = Verified | Refusal;

@@ -9,8 +9,8 @@ import type { AuthPayload } from '../wire/payloads/auth.ts';
 import type { CertPayload } from '../wire/payloads/cert.ts';
 import { type Certificate, parseCertificate } from './certificate.ts';
 import { readPeerCertificates } from './certificates.ts';
-import { buildPath, ownProblem } from './chain.ts';
-import { parseCrl, revocationProblem } from './crl.ts';
+import { buildPath, ownProblem, type PathResult } from './chain.ts';
+import { isRevoked, parseCrl, revocationProblem } from './crl.ts';
 import { holdsIdentity, identitiesText, purposeProblem } from './end-entity.ts';
 import { type IdentityBytes, identityText } from './identity.ts';
 import { verifyOctets } from './public-key.ts';
@@ -26,7 +26,9 @@ export interface SignedProof {
   readonly signatures: Signatures;
 }
 
-export type CertificateVerdict = { readonly ok: true; readonly how: string } | { readonly refusal: string };
+export type CertificateVerdict =
+  | { readonly ok: true; readonly how: string; readonly path: readonly Certificate[] }
+  | { readonly refusal: string };
 
 const refuse = (refusal: string): CertificateVerdict => ({ refusal });
 
@@ -47,36 +49,61 @@ export function verifyCertificateAuth(remote: RemoteAuth, proof: SignedProof): C
   }
   const problem = purposeProblem(leaf);
   if (problem !== undefined) return refuse(`certificate "${leaf.text}" ${problem}`);
-  const distrust = trustProblem(remote, leaf, sent.others, proof);
-  if (distrust !== undefined) return refuse(distrust);
+  const trusted = trust(remote, leaf, sent.others, proof);
+  if ('problem' in trusted) return refuse(trusted.problem);
   const result = verifyOctets(auth, { signatures, publicKey: leaf.publicKey, octets });
   if ('problem' in result) return refuse(`"${text}" ${result.problem}`);
-  return { ok: true, how: `${result.name}, certificate "${leaf.text}"` };
+  return { ok: true, how: `${result.name}, certificate "${leaf.text}"`, path: trusted.path };
 }
 
 /** A peer that sends no certificate may have one in our configuration. */
 const known = ({ certs }: RemoteAuth, peerId: IdentityBytes): Certificate | undefined =>
   certs.map(parseCertificate).find((certificate) => holdsIdentity(certificate, peerId));
 
-function trustProblem(
+function trust(
   remote: RemoteAuth,
   leaf: Certificate,
   others: readonly Certificate[],
   { now, signatures }: SignedProof,
-): string | undefined {
+): PathResult {
   const anchors = remote.cacerts.map(parseCertificate);
   const crls = remote.crls.map(parseCrl);
   if (remote.certs.length > 0) {
     if (!remote.certs.some((bytes) => equalBytes(bytes, leaf.der))) {
-      return `certificate "${leaf.text}" is none of remote.certs`;
+      return { problem: `certificate "${leaf.text}" is none of remote.certs` };
     }
     const issuer = anchors.find((anchor) => issued(anchor, leaf, signatures));
     const problem = ownProblem(leaf, now) ?? revocationProblem({ crls, now, signatures }, leaf, issuer);
-    return problem === undefined ? undefined : `certificate "${leaf.text}" ${problem}`;
+    if (problem !== undefined) return { problem: `certificate "${leaf.text}" ${problem}` };
+    return { path: issuer === undefined ? [leaf] : [leaf, issuer] };
   }
-  const result = buildPath(leaf, others, { anchors, crls, now, signatures });
-  return 'problem' in result ? result.problem : undefined;
+  return buildPath(leaf, others, { anchors, crls, now, signatures });
 }
+
+/**
+ * Whether what the configuration has become takes back the trust in a peer that has proved itself. That a certificate
+ * or a list is out of date by now does not: it is looked at when the peer authenticates again.
+ * @param path by which the peer was trusted @returns why it is trusted no more
+ */
+export function withdrawal(
+  { certs, cacerts, crls }: RemoteAuth,
+  path: readonly Certificate[],
+  signatures: Signatures,
+): string | undefined {
+  const [leaf, anchor] = [path[0]!, path.at(-1)!];
+  if (certs.length > 0) {
+    if (!certs.some((bytes) => equalBytes(bytes, leaf.der))) return `"${leaf.text}" is none of remote.certs any more`;
+  } else if (!cacerts.map(parseCertificate).some((ca) => isSameCa(ca, anchor))) {
+    return `"${anchor.text}" is none of remote.cacerts any more`;
+  }
+  const lists = crls.map(parseCrl);
+  const revoked = path.find((certificate, index) => isRevoked(lists, certificate, path[index + 1], signatures));
+  return revoked && `certificate "${revoked.text}" was revoked by its issuer`;
+}
+
+/** A CA whose certificate was renewed is the same. */
+const isSameCa = (a: Certificate, b: Certificate): boolean =>
+  equalBytes(a.subject, b.subject) && equalBytes(a.spki, b.spki);
 
 /** Of CAs with the same name, the one whose key it was. */
 function issued(anchor: Certificate, { issuer, signatureAlgorithm, tbs, signature }: Certificate, using: Signatures) {

@@ -104,6 +104,20 @@ export function revocationProblem(
   return problems.find((problem) => problem === REVOKED) ?? (problems.includes(undefined) ? undefined : problems[0]);
 }
 
+/** @returns whether any of the lists names the certificate, however old the list is */
+export const isRevoked = (
+  crls: readonly Crl[],
+  { issuer: name, serial }: Certificate,
+  issuer: Certificate | undefined,
+  signatures: Signatures,
+): boolean =>
+  crls.some(
+    (crl) =>
+      equalBytes(crl.issuer, name) &&
+      crl.revoked.has(serial) &&
+      (issuer === undefined || signatureProblem(crl, issuer, signatures) === undefined),
+  );
+
 const REVOKED = 'was revoked by its issuer';
 
 function listProblem(

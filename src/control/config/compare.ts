@@ -1,21 +1,49 @@
 /** Which parts of a configuration are others than before. */
-import type { Config } from './model.ts';
+import type { Config, ConnectionConfig } from './model.ts';
 
 /** Compares values of the model, key material included. */
 export const sameValue = (a: unknown, b: unknown): boolean => fingerprint(a) === fingerprint(b);
+
+/** What is renewed while a connection is up: a revocation list each day, a certificate each year. */
+type Renewable = Pick<ConnectionConfig, 'local' | 'remote'>;
+
+/** @returns what is the same for two connections whose SAs have no reason to go: certificates, keys and lists aside */
+export function connectionFingerprint(connection: ConnectionConfig): string {
+  const { certs: _certs, privateKey: _key, ...local } = connection.local;
+  const { certs: _pinned, cacerts: _cas, crls: _lists, ...remote } = connection.remote;
+  return fingerprint({ ...connection, local, remote });
+}
+
+/** @returns whether the certificates, the key and the revocation lists are the same as well */
+export const sameCredentials = (a: Renewable, b: Renewable): boolean =>
+  sameValue([a.local, a.remote], [b.local, b.remote]);
 
 const fingerprint = (value: unknown): string =>
   JSON.stringify(value, (_, part: unknown) =>
     part instanceof Uint8Array ? Buffer.from(part).toString('hex') : part,
   ) ?? '';
 
-/** @returns names of connections that were added, changed or removed */
+const byName = ({ connections }: Config) => new Map(connections.map((connection) => [connection.name, connection]));
+
+/** @returns names of connections that were added, changed or removed; not of those with new credentials only */
 export function changedConnections(before: Config, after: Config): string[] {
-  const byName = (config: Config) => new Map(config.connections.map((connection) => [connection.name, connection]));
   const [old, fresh] = [byName(before), byName(after)];
-  const isSame = (name: string) =>
-    sameValue(old.get(name), fresh.get(name)) && before.backends.get(name) === after.backends.get(name);
+  const isSame = (name: string) => {
+    const [a, b] = [old.get(name), fresh.get(name)];
+    if (a === undefined || b === undefined) return false;
+    return (
+      connectionFingerprint(a) === connectionFingerprint(b) && before.backends.get(name) === after.backends.get(name)
+    );
+  };
   return [...new Set([...old.keys(), ...fresh.keys()])].filter((name) => !isSame(name));
+}
+
+/** @returns names of connections that stay, and have new certificates, keys or revocation lists */
+export function renewedConnections(before: Config, after: Config): string[] {
+  const [old, changed] = [byName(before), new Set(changedConnections(before, after))];
+  return after.connections
+    .filter((connection) => !changed.has(connection.name) && !sameCredentials(old.get(connection.name)!, connection))
+    .map(({ name }) => name);
 }
 
 /** Keys that only a start reads; the others take effect at a reload. */

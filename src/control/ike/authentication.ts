@@ -10,8 +10,10 @@ import type { Context } from './context.ts';
 import type { IkeSa } from './sa.ts';
 
 /** @returns who we say we are in this SA */
-export const ownIdentity = (sa: IkeSa): Identity =>
-  localIdentity(sa.connection.local, sa.local.address, localSubject(sa.connection.local));
+export function ownIdentity(cx: Context, sa: IkeSa): Identity {
+  const { local } = cx.credentials.of(sa.connection);
+  return localIdentity(local, sa.local.address, localSubject(local));
+}
 
 /** @returns the identity in an ID payload, with its text */
 export const identityOf = ({ idType, data }: IdPayload): Identity => fromBytes({ idType, data });

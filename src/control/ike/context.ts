@@ -7,6 +7,7 @@ import { HASH } from '../wire/iana.ts';
 import { ownAddress } from './choose.ts';
 import type { ConnectionManager } from './connections.ts';
 import type { Cookies } from './cookie.ts';
+import { Credentials } from './credentials.ts';
 import type { Effect, Environment, IkeEvent, LogLevel, SaKey } from './effects.ts';
 import type { Cause } from './failure.ts';
 import type { IkeSa, WantedChild } from './sa.ts';
@@ -47,6 +48,7 @@ export class Context {
   /** Milliseconds; set at every step. */
   now = 0;
   config: Config;
+  readonly credentials = new Credentials();
   readonly parts: ContextParts;
   /** Child SAs by the key of either direction, as long as that direction is installed. */
   readonly children = new Map<SaKey, ChildSa>();

@@ -12,12 +12,14 @@ import { removeChild } from '../child/install.ts';
 import { hardExpire, softExpire } from '../child/lifetime.ts';
 import { sideSelector } from '../child/narrowing.ts';
 import { PolicyTable } from '../child/policies.ts';
+import { connectionFingerprint } from '../config/compare.ts';
 import type { ChildConfig, Config, ConnectionConfig } from '../config/model.ts';
 import type { ChildSaState, IkeSaStatus, TrappedChildStatus } from '../manage/status.ts';
 import { Commands } from './commands.ts';
 import { ConnectionManager } from './connections.ts';
 import { Context } from './context.ts';
 import { Cookies } from './cookie.ts';
+import { renewCredentials } from './credentials.ts';
 import type { Effect, Environment, Input } from './effects.ts';
 import { operations } from './operations.ts';
 import { receive } from './receive.ts';
@@ -213,22 +215,23 @@ export class IkeCore {
 
   /** Connections that are written the same keep their SAs; what else there was is deleted and begun anew. */
   private reload(config: Config): void {
-    const before = new Map(this.cx.config.connections.map((connection) => [fingerprint(connection), connection]));
+    const known = new Map(this.cx.config.connections.map((each) => [connectionFingerprint(each), each]));
+    const read = config.connections.map((now) => ({ now, before: known.get(connectionFingerprint(now)) }));
     // What is written the same stays the same object: so it can be told whether an SA's connection is still there.
-    const connections = config.connections.map((connection) => before.get(fingerprint(connection)) ?? connection);
+    const connections = read.map(({ now, before }) => before ?? now);
     const staying = new Set(connections);
-    const fresh = connections.filter((connection) => !before.has(fingerprint(connection)));
     const { installRoutes } = this.cx.config.gateway;
     this.cx.config = { ...config, connections };
     if (config.gateway.installRoutes !== installRoutes) this.cx.policies.reroute();
-    for (const connection of before.values()) {
+    for (const connection of known.values()) {
       if (staying.has(connection)) continue;
       this.cx.connections.forget(connection);
       for (const sa of this.sasOf(connection)) {
         this.cx.operations.deleteIke(sa, 'reload', 'its connection was changed or removed');
       }
     }
-    this.cx.connections.start(fresh);
+    for (const { now, before } of read) if (before !== undefined) renewCredentials(this.cx, before, now);
+    this.cx.connections.start(read.filter(({ before }) => before === undefined).map(({ now }) => now));
   }
 
   private stop(request: number): void {
@@ -257,8 +260,3 @@ function cancelChild(sa: IkeSa, { name }: ChildConfig): void {
 /** Those of an IKE SA that are up and made by that entry of the configuration. */
 const childrenOf = (sa: IkeSa, { name }: ChildConfig, takes: (state: ChildSaState) => boolean): ChildSa[] =>
   [...sa.children.values()].filter(({ config, state }) => config.name === name && takes(state));
-
-const fingerprint = (connection: ConnectionConfig): string => JSON.stringify(connection, bytesAsHex);
-
-const bytesAsHex = (_key: string, value: unknown): unknown =>
-  value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value;

@@ -11,7 +11,7 @@ export type Cause =
   | 'peer'
   /** No answer to our requests. */
   | 'dead'
-  /** It was never established: refused, or not authentic. */
+  /** It was never established: refused, or not authentic. Or the peer has lost what it was trusted by. */
   | 'failed'
   /** The address that it was called from is gone before it was established. */
   | 'moved'

@@ -1,5 +1,6 @@
 /** One IKE SA: all that is known of it, and nothing that acts. */
 import type { Endpoint } from '../../contract.ts';
+import type { Certificate } from '../auth/certificate.ts';
 import type { ChildSa } from '../child/child-sa.ts';
 import type { TriggerPacket } from '../child/negotiation.ts';
 import type { ChildConfig, ConnectionConfig, Identity } from '../config/model.ts';
@@ -99,6 +100,8 @@ export class IkeSa {
   handshake: Handshake | undefined;
   localId: Identity | undefined;
   remoteId: Identity | undefined;
+  /** The certificates by which the peer was trusted, its own first; undefined without any. */
+  peerPath: readonly Certificate[] | undefined;
 
   readonly window: ExchangeWindow;
   /** Operations that wait for the window. */

@@ -22,6 +22,7 @@ export function becomeSuccessor(cx: Context, old: IkeSa, next: IkeSa): void {
   Object.assign(next.peer, old.peer);
   next.localId = old.localId;
   next.remoteId = old.remoteId;
+  next.peerPath = old.peerPath;
   next.originator = old.originator;
   next.authenticatedAt = old.authenticatedAt;
   next.reauthAt = old.reauthAt;

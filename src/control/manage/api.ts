@@ -6,7 +6,7 @@
  *   POST /up/NAME          → {}    brings a connection or a child up, answers when it is
  *   POST /down/NAME        → {}
  *   POST /rekey/NAME       → {}
- *   POST /reload           → { changed: [...], restart: [...] }
+ *   POST /reload           → { changed: [...], renewed: [...], restart: [...] }
  *   POST /backend/NAME     → {}    of the gateway
  *   POST /backend/NAME/CONNECTION  → {}    of one connection; NAME `default` gives it the gateway's again
  *   POST /shadow/NAME      → {}    has NAME check a sample of packets; `none` ends that
@@ -19,6 +19,8 @@ import type { GatewayStatus } from './status.ts';
 export interface ReloadResult {
   /** Names of connections that were added, changed or removed. */
   readonly changed: readonly string[];
+  /** Names of connections that kept their SAs, and have new certificates, keys or revocation lists. */
+  readonly renewed: readonly string[];
   /** Keys whose new values take effect only after a restart. */
   readonly restart: readonly string[];
 }

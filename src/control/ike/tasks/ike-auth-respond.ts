@@ -92,21 +92,23 @@ function verifyPeer(
   }
   const proof = asksPpk && mixed === undefined ? { ...auth, data: withoutPpk!.data } : auth;
   const context = authContext(cx, sa, 'initiator', { idType: idI.idType, data: idI.data }, mixed);
-  const verdict = verifyAuth(connection.remote, context, proof, findAll(payloads, 'CERT'));
+  const verdict = verifyAuth(cx.credentials.of(connection).remote, context, proof, findAll(payloads, 'CERT'));
   if ('refusal' in verdict) throw refuse(verdict.refusal);
   sa.remoteId = identityOf(idI);
+  sa.peerPath = verdict.path;
   cx.log('debug', `${sa.remoteId.text} authenticated with ${verdict.how}`, connection.name);
   return mixed;
 }
 
 function prove(cx: Context, sa: IkeSa, payloads: readonly Payload[], mixed: IkeKeys | undefined): Payload[] {
   const { connection } = sa;
-  sa.localId = ownIdentity(sa);
+  const { local } = cx.credentials.of(connection);
+  sa.localId = ownIdentity(cx, sa);
   const { idType, data } = sa.localId;
   const answer: Payload[] = [
     { kind: 'IDr', idType, data },
-    ...certPayloads(connection.local, connection.sendCert, findAll(payloads, 'CERTREQ')),
-    makeAuth(connection.local, authContext(cx, sa, 'responder', sa.localId, mixed)),
+    ...certPayloads(local, connection.sendCert, findAll(payloads, 'CERTREQ')),
+    makeAuth(local, authContext(cx, sa, 'responder', sa.localId, mixed)),
   ];
   if (mixed !== undefined) {
     answer.push(notification(NOTIFY.PPK_IDENTITY));

@@ -42,10 +42,10 @@ export class IkeAuth implements Task {
 
   build(cx: Context, sa: IkeSa): Payload[] {
     const { connection } = sa;
-    const { local, remote } = connection;
+    const { local, remote } = cx.credentials.of(connection);
     const handshake = sa.handshake!;
     handshake.authMessageId = sa.window.next;
-    sa.localId = ownIdentity(sa);
+    sa.localId = ownIdentity(cx, sa);
     this.preparePpk(sa);
     const context = (keys?: IkeKeys) => authContext(cx, sa, 'initiator', sa.localId!, keys);
     const payloads: Payload[] = [
@@ -135,13 +135,14 @@ export class IkeAuth implements Task {
       throw this.refuse(cx, sa, 'ppk_required is set, but the peer did not use the PPK');
     }
     const verdict = verifyAuth(
-      sa.connection.remote,
+      cx.credentials.of(sa.connection).remote,
       authContext(cx, sa, 'responder', { idType: idR.idType, data: idR.data }, mixed),
       auth,
       findAll(payloads, 'CERT'),
     );
     if ('refusal' in verdict) throw this.refuse(cx, sa, verdict.refusal);
     sa.remoteId = identityOf(idR);
+    sa.peerPath = verdict.path;
     if (mixed !== undefined) adoptPpkKeys(sa, mixed);
     cx.log('debug', `${sa.remoteId.text} authenticated with ${verdict.how}`, sa.connection.name);
   }
