@@ -18,4 +18,10 @@ describe('a responder with an established SA beside it', () => {
     expect(report.establishedAfter).toBeLessThanOrEqual(3_000);
     expect(report.mostHalfOpen).toBeLessThanOrEqual(1_000);
   });
+
+  test('lets it in, too, if all of them bear its own address', () => {
+    const report = flood(20_000, 8_000, true);
+    expect(report.establishedAfter).toBeLessThanOrEqual(3_000);
+    expect(report.mostHalfOpen).toBeLessThanOrEqual(5);
+  });
 });

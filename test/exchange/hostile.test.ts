@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { PAYLOAD } from '../../src/control/wire/iana.ts';
 import { buildMessage } from '../../src/control/wire/message.ts';
 import { type Datagram, LEFT, type Network, pair, RIGHT } from './network.ts';
 
@@ -7,6 +8,9 @@ function losing(network: Network, lose: (index: number, datagram: Datagram) => b
   let index = 0;
   network.tamper = (datagram) => (lose(index++, datagram) ? undefined : datagram);
 }
+
+/** Is the first payload a notification: a cookie, or an error? */
+const isNotify = (data: Uint8Array): boolean => data[16] === PAYLOAD.N;
 
 const half = { control: { cookie_threshold: 0 } };
 
@@ -187,7 +191,7 @@ describe('cookies and limits', () => {
 
   test('half-open SAs are bounded for each address, and forgotten after a while', () => {
     const { network, left, right } = pair({ control: { half_open_per_address: 3 } });
-    network.tamper = (datagram, from) => (from === right ? undefined : datagram);
+    network.tamper = (datagram, from) => (from === right && !isNotify(datagram.data) ? undefined : datagram);
     for (let attempt = 0; attempt < 6; attempt++) {
       network.command(left, 'initiate', 'right');
       network.settle();
@@ -196,6 +200,31 @@ describe('cookies and limits', () => {
     expect(right.core.status(network.now).length).toBe(3);
     network.pass(70_000);
     expect(right.core.status(network.now)).toEqual([]);
+  });
+
+  test('who writes an address on its packets takes no more than half of its places', () => {
+    const { network, left, right } = pair();
+    const other = pair();
+    other.network.command(other.left, 'initiate', 'right');
+    const [template] = other.network.sent;
+    let spoofed = 0;
+    const spoof = () => {
+      for (let copy = 0; copy < 5; copy++) {
+        const data = template!.data.slice();
+        new DataView(data.buffer).setUint32(0, ++spoofed);
+        network.deliver({ ...template!, data });
+      }
+    };
+    spoof();
+    expect(right.core.status(network.now).length).toBe(2);
+    for (let round = 0; round < 4; round++) {
+      network.command(left, 'initiate', 'right');
+      network.pass(1_000);
+      expect(left.core.status(network.now)).toMatchObject([{ state: 'ESTABLISHED' }]);
+      network.command(left, 'terminate', 'right');
+      network.pass(9_000);
+      spoof();
+    }
   });
 
   test('an address that keeps failing to authenticate is not listened to for a while', () => {

@@ -30,8 +30,11 @@ export interface FloodReport {
   readonly mostHalfOpen: number;
 }
 
-/** @param limit milliseconds of virtual time */
-export function flood(perSecond: number, limit: number): FloodReport {
+/**
+ * @param limit milliseconds of virtual time
+ * @param isTargeted all of it bears the honest initiator's own address
+ */
+export function flood(perSecond: number, limit: number, isTargeted = false): FloodReport {
   const random = new Random('flood');
   const honest = new Host(
     configOf({ gateway: connection('honest', 'gateway', [HONEST], [RESPONDER]) }),
@@ -79,7 +82,7 @@ export function flood(perSecond: number, limit: number): FloodReport {
     for (let index = 0; index <= burst; index++) {
       if (index === at)
         while (toGateway[0] !== undefined && toGateway[0].at <= now) arrive(toGateway.shift()!.datagram);
-      if (index < burst) arrive(spoof(random.pick(templates), random));
+      if (index < burst) arrive(spoof(random.pick(templates), random, isTargeted ? HONEST : undefined));
     }
     work(now);
     while (toHonest[0] !== undefined && toHonest[0].at <= now)
@@ -111,11 +114,12 @@ function request(random: Random): Uint8Array {
   return host.outbox[0]!.data;
 }
 
-/** The same with another SPI, from somewhere else. */
-function spoof(template: Uint8Array, random: Random): IkeDatagram {
+/** The same with another SPI, from that address, or anywhere. */
+function spoof(template: Uint8Array, random: Random, from: string | undefined): IkeDatagram {
   const data = template.slice();
   data.set(random.bytes(8));
-  const address = `${random.between(11, 100)}.${random.below(256)}.${random.below(256)}.${random.between(1, 254)}`;
+  const address =
+    from ?? `${random.between(11, 100)}.${random.below(256)}.${random.below(256)}.${random.between(1, 254)}`;
   const port = 500;
   return { local: { address: RESPONDER, port }, remote: { address, port }, data };
 }

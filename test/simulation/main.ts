@@ -124,8 +124,8 @@ function runHostile(seed: number, messages: number): boolean {
 }
 
 /** @returns whether the honest initiator got through in time */
-function runFlood(perSecond: number): boolean {
-  const report = flood(perSecond, FLOOD_LIMIT);
+function runFlood(perSecond: number, isTargeted: boolean): boolean {
+  const report = flood(perSecond, FLOOD_LIMIT, isTargeted);
   const after = report.establishedAfter;
   console.log(
     `${perSecond} spoofed IKE_SA_INITs a second: ${report.cost.toFixed(1)} µs of processor time each, ` +
@@ -142,6 +142,7 @@ interface Options {
   readonly tell?: number;
   readonly hostile?: number;
   readonly flood?: number;
+  readonly targeted: boolean;
 }
 
 const program = new Command('simulate')
@@ -152,6 +153,7 @@ const program = new Command('simulate')
   .option('--tell <seed>', 'one schedule as a message sequence; a failing one is made smaller first', wholeNumber)
   .option('--hostile <n>', 'instead: so many mutated messages at a responder', wholeNumber)
   .option('--flood <n>', 'instead: so many spoofed IKE_SA_INITs a second, and an honest initiator', wholeNumber)
+  .option('--targeted', "all of the flood bears the honest initiator's address", false)
   .addHelpText(
     'after',
     `
@@ -159,15 +161,16 @@ Examples:
   npm run simulate -- --schedules 20000
   npm run simulate -- --tell 4013447
   npm run simulate -- --hostile 1000000 --seed 7
-  npm run simulate -- --flood 20000`,
+  npm run simulate -- --flood 20000
+  npm run simulate -- --flood 20000 --targeted`,
   )
   .showHelpAfterError()
   .parse();
 
-async function main({ seed, schedules, threads, tell, hostile, flood }: Options): Promise<boolean> {
+async function main({ seed, schedules, threads, tell, hostile, flood, targeted }: Options): Promise<boolean> {
   if (tell !== undefined) return tellOne(tell);
   if (hostile !== undefined) return runHostile(seed, hostile);
-  if (flood !== undefined) return runFlood(flood);
+  if (flood !== undefined) return runFlood(flood, targeted);
   return simulate(seed, schedules, Math.max(1, threads));
 }
 

@@ -101,6 +101,15 @@ export class SaTable {
     else this.halfOpenOf.delete(address);
   }
 
+  /**
+   * RFC 7296 §2.6: under load a peer has to show first that it is where it says. So it is, too, where half of an
+   * address' places are taken: the others are out of reach for who only writes that address on its packets.
+   */
+  asksCookie(limits: IkeLimits, address: string): boolean {
+    if (this.halfOpen >= limits.cookieThreshold) return true;
+    return (this.halfOpenOf.get(address) ?? 0) >= Math.floor(limits.halfOpenPerAddress / 2);
+  }
+
   /** @returns why no further half-open SA of that address is made; undefined if one may be */
   refusal(limits: IkeLimits, address: string): string | undefined {
     if (this.halfOpen >= limits.halfOpen) return `${this.halfOpen} half-open IKE SAs`;

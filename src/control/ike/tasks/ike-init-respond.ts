@@ -38,12 +38,12 @@ export function respondInit(cx: Context, datagram: IkeDatagram, message: ParsedM
     cx.log('debug', `${remote.address} failed to authenticate too often; its IKE_SA_INIT is dropped for now`);
     return;
   }
+  if (!passesCookie(cx, datagram, message)) return;
   const full = cx.table.refusal(cx.limits, remote.address);
   if (full !== undefined) {
     cx.log('debug', `IKE_SA_INIT of ${remote.address} is dropped: there are ${full}`);
     return;
   }
-  if (!passesCookie(cx, datagram, message)) return;
   const candidates = byAddress(cx.config.connections, local.address, remote.address);
   const ke = find(payloads, 'KE')!;
   const chosen = choose(cx, datagram, message, candidates, ke.method);
@@ -82,7 +82,7 @@ function refuse(cx: Context, { local, remote }: IkeDatagram, { header }: ParsedM
 }
 
 function passesCookie(cx: Context, datagram: IkeDatagram, message: ParsedMessage): boolean {
-  if (cx.table.halfOpen < cx.limits.cookieThreshold) return true;
+  if (!cx.table.asksCookie(cx.limits, datagram.remote.address)) return true;
   const nonce = find(message.payloads, 'NONCE')!.data;
   const { spiI } = message.header;
   const sent = findNotify(message.payloads, NOTIFY.COOKIE);
