@@ -30,7 +30,6 @@ import { respondCreateChildSa } from './tasks/create-child-sa.ts';
 import { deletesIke } from './tasks/delete.ts';
 import { respondFollowup } from './tasks/followup-ke.ts';
 import { respondAuth } from './tasks/ike-auth-respond.ts';
-import { holdInitError } from './tasks/ike-init.ts';
 import { respondInit } from './tasks/ike-init-respond.ts';
 import { respondIntermediate } from './tasks/ike-intermediate.ts';
 import { respondInformational } from './tasks/informational.ts';
@@ -137,7 +136,6 @@ function receiveInitResponse(cx: Context, datagram: IkeDatagram, message: Parsed
     return;
   }
   trace(cx, sa, 'received', { ...message.header, payloads: message.payloads, encrypted: false });
-  if (holdInitError(cx, sa, message.payloads)) return;
   try {
     checkPayloads(EXCHANGE.IKE_SA_INIT, true, message.payloads);
   } catch (error) {
@@ -146,7 +144,8 @@ function receiveInitResponse(cx: Context, datagram: IkeDatagram, message: Parsed
     drop(cx, datagram, error.message);
     return;
   }
-  onResponse(cx, sa, record, { message, payloads: message.payloads });
+  const response = { message, payloads: message.payloads };
+  if (record.task.heeds?.(cx, sa, response) !== false) onResponse(cx, sa, record, response);
 }
 
 function receiveProtected(cx: Context, datagram: IkeDatagram, message: ParsedMessage): void {

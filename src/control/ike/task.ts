@@ -33,6 +33,8 @@ export interface Task {
   build(cx: Context, sa: IkeSa): readonly Payload[] | undefined;
   /** Called with what was sent: IKE_SA_INIT and IKE_INTERMEDIATE are authenticated later. */
   sent?(sa: IkeSa, sealed: SealedMessage, messageId: number): void;
+  /** Of an answer that proves nothing: is it one to go on with, or is a better one waited for? */
+  heeds?(cx: Context, sa: IkeSa, response: Received): boolean;
   process(cx: Context, sa: IkeSa, response: Received): Progress;
   /** No response came, or the SA is gone: clean up what `build` reserved. */
   abandon?(cx: Context, sa: IkeSa, reason: string): void;

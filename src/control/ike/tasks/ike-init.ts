@@ -4,15 +4,18 @@
  *   HDR, [N(COOKIE),] SAi1, KEi, Ni, N(NAT_DETECTION_*)+ -->
  *                  <-- HDR, SAr1, KEr, Nr, N(NAT_DETECTION_*)+, [CERTREQ]
  *                   or HDR, N(COOKIE) | N(INVALID_KE_PAYLOAD): once more
- *                   or HDR, N(error): believed only if nothing better comes
+ *                   or HDR, N(error): believed only if nothing better comes, as is all that leads nowhere
  *
  * The responder's half is `ike-init-respond.ts`: it works without an SA.
  */
+import { EspalierError } from '../../../errors.ts';
 import { additionalMethods, checkAnswer, keMethod, offer } from '../../proposals/select.ts';
+import { equalBytes } from '../../wire/bytes.ts';
 import { EXCHANGE, NOTIFY, notifyName, TRANSFORM } from '../../wire/iana.ts';
-import { find, findAll, findNotify } from '../../wire/message.ts';
+import { find, findAll, findNotify, type ParsedMessage } from '../../wire/message.ts';
 import type { Payload } from '../../wire/payloads/index.ts';
 import { type NotifyPayload, notification } from '../../wire/payloads/notify.ts';
+import type { Transform } from '../../wire/payloads/sa.ts';
 import { wantsIntermediate } from '../choose.ts';
 import type { Context } from '../context.ts';
 import { enqueue } from '../exchange.ts';
@@ -36,14 +39,21 @@ const ERROR_HOLD = 1_000;
 const IKE_PORT = 500;
 const NAT_T_PORT = 4500;
 
+/** What a usable answer has settled. */
+interface Agreed {
+  readonly transforms: readonly Transform[];
+  readonly secret: Uint8Array;
+}
+
 export class IkeInit implements Task {
   readonly name = 'IKE_SA_INIT';
   readonly exchange = EXCHANGE.IKE_SA_INIT;
   readonly exclusive = true;
   private cookie: Uint8Array | undefined;
   private method = 0;
-  private readonly tried = new Set<number>();
   private retries = 0;
+  /** What the answer that `heeds` has taken leads to. */
+  private step: (() => Progress) | undefined;
 
   build(cx: Context, sa: IkeSa): Payload[] {
     const { connection } = sa;
@@ -68,14 +78,34 @@ export class IkeInit implements Task {
     sa.handshake!.initRequest = datagrams[0]!;
   }
 
-  process(cx: Context, sa: IkeSa, { message, payloads }: Received): Progress {
+  /** Nothing proves who sent an answer. One that leads nowhere ends the attempt only if nothing better comes (RFC 7296 §2.21.1). */
+  heeds(cx: Context, sa: IkeSa, response: Received): boolean {
+    try {
+      this.step = this.weigh(cx, sa, response);
+    } catch (error) {
+      if (!(error instanceof EspalierError)) throw error;
+      holdError(cx, sa, error);
+      return false;
+    }
+    if (this.step !== undefined) cx.clearTimer(sa, 'init-error');
+    return this.step !== undefined;
+  }
+
+  process(): Progress {
+    return this.step!();
+  }
+
+  /**
+   * @returns what comes of an answer; undefined if it has come before
+   * @throws EspalierError if it leads nowhere
+   */
+  private weigh(cx: Context, sa: IkeSa, { message, payloads }: Received): (() => Progress) | undefined {
+    const error = errorNotify(payloads);
+    if (error?.notify === NOTIFY.INVALID_KE_PAYLOAD) return this.useGroup(cx, sa, error);
+    if (error !== undefined) throw refusal(sa, error);
     const cookie = findNotify(payloads, NOTIFY.COOKIE);
-    const otherGroup = findNotify(payloads, NOTIFY.INVALID_KE_PAYLOAD);
-    if (cookie !== undefined && find(payloads, 'SA') === undefined) return this.retry(sa, () => this.useCookie(cookie));
-    if (otherGroup !== undefined) return this.retry(sa, () => this.useGroup(cx, sa, otherGroup));
-    cx.clearTimer(sa, 'init-error');
-    this.finish(cx, sa, { message, payloads });
-    return 'done';
+    if (cookie !== undefined && find(payloads, 'SA') === undefined) return this.useCookie(sa, cookie);
+    return this.accept(cx, sa, message);
   }
 
   private begin(cx: Context, sa: IkeSa, offered: ReturnType<typeof offer>): void {
@@ -101,61 +131,77 @@ export class IkeInit implements Task {
     sa.handshake!.ke?.destroy();
     sa.handshake!.ke = exchange.generate();
     this.method = method;
-    this.tried.add(method);
   }
 
-  private retry(sa: IkeSa, prepare: () => void): Progress {
-    if (++this.retries > MAX_RETRIES) {
-      throw new Failure('ERR_TOO_MANY_RETRIES', `the peer asked for another IKE_SA_INIT ${this.retries} times`);
+  private retry(sa: IkeSa, prepare: () => void): () => Progress {
+    if (this.retries === MAX_RETRIES) {
+      throw new Failure('ERR_TOO_MANY_RETRIES', `the peer asked for another IKE_SA_INIT ${MAX_RETRIES} times`);
     }
-    prepare();
-    sa.window.restart();
-    return 'again';
+    return () => {
+      this.retries++;
+      prepare();
+      sa.window.restart();
+      return 'again';
+    };
   }
 
-  private useCookie({ data }: NotifyPayload): void {
+  private useCookie(sa: IkeSa, { data }: NotifyPayload): (() => Progress) | undefined {
     if (data.length === 0 || data.length > 64)
       throw new Failure('ERR_BAD_COOKIE', `a cookie has 1 to 64 bytes, not ${data.length}`);
-    this.cookie = data;
+    if (this.cookie !== undefined && equalBytes(data, this.cookie)) return undefined;
+    return this.retry(sa, () => {
+      this.cookie = data.slice();
+    });
   }
 
-  private useGroup(cx: Context, sa: IkeSa, { data }: NotifyPayload): void {
+  /** The answer to a request that arrived twice asks twice; and a forged one may have had us leave the right group. */
+  private useGroup(cx: Context, sa: IkeSa, { data }: NotifyPayload): (() => Progress) | undefined {
     const method = data.length === 2 ? (data[0]! << 8) | data[1]! : 0;
+    if (method === this.method) return undefined;
     const offered = sa.handshake!.offered.some(({ transforms }) =>
       transforms.some(({ type, id }) => type === TRANSFORM.KE && id === method),
     );
-    if (!offered || this.tried.has(method)) {
-      throw new Failure(
-        'ERR_BAD_GROUP',
-        `the peer asks for key exchange method ${method}, which was not offered or just tried`,
-      );
+    if (!offered) {
+      throw new Failure('ERR_BAD_GROUP', `the peer asks for key exchange method ${method}, which was not offered`);
     }
-    cx.log('debug', `the peer wants key exchange method ${method}`, sa.connection.name);
-    this.startKe(cx, sa, method);
+    return this.retry(sa, () => {
+      cx.log('debug', `the peer wants key exchange method ${method}`, sa.connection.name);
+      this.startKe(cx, sa, method);
+    });
   }
 
-  private finish(cx: Context, sa: IkeSa, { message, payloads }: Received): void {
-    const handshake = sa.handshake!;
-    const chosen = checkAnswer(handshake.offered, find(payloads, 'SA')!.proposals);
+  private accept(cx: Context, sa: IkeSa, message: ParsedMessage): () => Progress {
+    const { header, payloads } = message;
+    const chosen = checkAnswer(sa.handshake!.offered, find(payloads, 'SA')!.proposals);
     if ('refusal' in chosen) throw new Failure('ERR_BAD_PROPOSAL', chosen.refusal);
+    const { transforms } = chosen;
     const ke = find(payloads, 'KE')!;
-    if (ke.method !== this.method || keMethod(chosen.transforms) !== this.method) {
+    if (ke.method !== this.method || keMethod(transforms) !== this.method) {
       throw new Failure('ERR_BAD_GROUP', `the peer answered with key exchange method ${ke.method}, not ${this.method}`);
     }
-    if (message.header.spiR === 0n) throw new Failure('ERR_BAD_SPI', "the peer's IKE SPI is 0");
-    sa.spiR = message.header.spiR;
-    handshake.initResponse = message.data.slice();
-    handshake.nonceR = find(payloads, 'NONCE')!.data;
-    handshake.additional = additionalMethods(chosen.transforms);
-    noteFeatures(sa, payloads);
-    handshake.certRequests = findAll(payloads, 'CERTREQ');
-    if (handshake.additional.length > 0 && !sa.peer.intermediate) {
+    if (header.spiR === 0n) throw new Failure('ERR_BAD_SPI', "the peer's IKE SPI is 0");
+    const goesOn = findNotify(payloads, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED) !== undefined;
+    if (additionalMethods(transforms).length > 0 && !goesOn) {
       throw new Failure('ERR_BAD_PROPOSAL', 'the peer chose additional key exchanges, but has no IKE_INTERMEDIATE');
     }
-    const secret = handshake.ke!.derive(ke.data);
+    const secret = sa.handshake!.ke!.derive(ke.data);
+    return () => {
+      this.finish(cx, sa, message, { transforms, secret });
+      return 'done';
+    };
+  }
+
+  private finish(cx: Context, sa: IkeSa, { header, payloads, data }: ParsedMessage, agreed: Agreed): void {
+    const handshake = sa.handshake!;
+    sa.spiR = header.spiR;
+    handshake.initResponse = data.slice();
+    handshake.nonceR = find(payloads, 'NONCE')!.data;
+    handshake.additional = additionalMethods(agreed.transforms);
+    noteFeatures(sa, payloads);
+    handshake.certRequests = findAll(payloads, 'CERTREQ');
     handshake.ke!.destroy();
     handshake.ke = undefined;
-    keyInitial(cx, sa, chosen.transforms, secret);
+    keyInitial(cx, sa, agreed.transforms, agreed.secret);
     this.detectNat(cx, sa, payloads);
     enqueue(cx, sa, handshake.additional.length > 0 ? new IkeIntermediate() : new IkeAuth());
   }
@@ -186,21 +232,14 @@ const ADVICE: Readonly<Record<number, string>> = {
   [NOTIFY.UNSUPPORTED_CRITICAL_PAYLOAD]: 'it did not know a payload of ours',
 };
 
-/**
- * An error in answer to IKE_SA_INIT proves nothing about who sent it, so we go on waiting for a
- * genuine answer a little longer (RFC 7296 §2.21.1).
- * @returns whether `payloads` was such an error
- */
-export function holdInitError(cx: Context, sa: IkeSa, payloads: readonly Payload[]): boolean {
-  const error = errorNotify(payloads);
-  if (error === undefined || error.notify === NOTIFY.INVALID_KE_PAYLOAD) return false;
-  if (sa.timers.has('init-error')) return true;
+function refusal(sa: IkeSa, error: NotifyPayload): Failure {
   const advice = ADVICE[error.notify] ?? `that is notify ${notifyName(error.notify)}`;
   const offered = sa.connection.proposals.map(({ text }) => text).join(', ');
-  const failure = peerFailure(
-    error,
-    error.notify === NOTIFY.NO_PROPOSAL_CHOSEN ? `${advice}; we offered ${offered}` : advice,
-  );
-  cx.setTimer(sa, 'init-error', cx.now + ERROR_HOLD, () => destroy(cx, sa, 'failed', failure));
-  return true;
+  return peerFailure(error, error.notify === NOTIFY.NO_PROPOSAL_CHOSEN ? `${advice}; we offered ${offered}` : advice);
+}
+
+/** The first of them counts, if nothing better comes. */
+function holdError(cx: Context, sa: IkeSa, error: EspalierError): void {
+  if (sa.timers.has('init-error')) return;
+  cx.setTimer(sa, 'init-error', cx.now + ERROR_HOLD, () => destroy(cx, sa, 'failed', error));
 }
