@@ -253,7 +253,10 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
   }
 
   drops(): Readonly<Record<string, number>> {
-    return { ...readDrops(this.#memory, this.#plan), ...this.#descriptors.drops() };
+    const drops = readDrops(this.#memory, this.#plan);
+    for (const [reason, count] of Object.entries(this.#descriptors.drops()))
+      drops[reason] = (drops[reason] ?? 0) + count;
+    return drops;
   }
 
   // ─── IKE ────────────────────────────────────────────────────────────────────────────────────

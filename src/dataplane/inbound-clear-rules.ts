@@ -1,13 +1,16 @@
 /**
  * The SPD as rules of nf_tables for packets that arrive in the clear:
  *
- *     it came out of the device                                                     accept
- *     a BYPASS entry before all PROTECT entries matches                             accept
+ *     it came out of the device                                                         accept
+ *     a BYPASS entry before all PROTECT entries matches                                 accept
  *     protocol, ports, destination of PROTECT entries; to its source goes the device    refuse
- *     the next BYPASS entry matches                                                 accept
+ *     the next DISCARD entry matches; it came from elsewhere, and does not go there     refuse
  *     …
  *
- * PROTECT entries that lie between the same BYPASS entries and differ in addresses only are one rule: what is local
+ * A DISCARD entry says itself what is remote. But a packet of this host to itself, and one that is on its way into the
+ * device, crosses no boundary inward (RFC 4301 §4.4.1): those it does not mean, though it may name them.
+ *
+ * PROTECT entries that lie between the same others and differ in addresses only are one rule: what is local
  * is a set, and what is remote is what the routing sends into the device. So there are as many rules as kinds of
  * selectors, and not as many as children; and routes that go past the device, be it because a child was taken down
  * or because the main table has more specific ones, take what they lead to out of it.
@@ -37,6 +40,8 @@ const UDP = Uint8Array.of(17);
 const ESP = Uint8Array.of(50);
 const AH = Uint8Array.of(51);
 const ICMPV6 = Uint8Array.of(58);
+/** The loopback device has this index everywhere. */
+const LOOPBACK = 1;
 const FRAGMENT = 44;
 const MOBILITY = 135;
 /** TCP, UDP, DCCP, SCTP, UDP-Lite: two ports of two bytes. */
@@ -92,18 +97,23 @@ export function refusal(chain: string, counter: string, ports: readonly number[]
   return rules.map((expressions) => rule(chain, expressions));
 }
 
+/** Chains for what is to be refused. */
+export type Refusals = Readonly<Record<'protect' | 'discard', string>>;
+
 /** @returns the rules, and the names of the sets that they need */
 export function clearRules(
   entries: readonly Entry[],
-  { chain, refusal, device }: Surroundings & { readonly chain: string; readonly refusal: string },
+  { chain, refusals, device }: Surroundings & { readonly chain: string; readonly refusals: Refusals },
 ): { readonly sets: readonly string[]; readonly changes: readonly Change[] } {
   const sets: string[] = [];
   const changes = [rule(chain, [nft.inputDevice, nft.equals(u32(device)), nft.accept])];
   for (const step of steps(entries)) {
     const match = matchKind(step);
     if (match === undefined) continue;
-    if (step.action === 'bypass') {
-      changes.push(rule(chain, [...match, ...matchAddresses(step.selector), nft.accept]));
+    if (step.action !== 'protect') {
+      const inward = [nft.inputDevice, nft.differs(u32(LOOPBACK)), nft.wayOn, nft.differs(u32(device))];
+      const outcome = step.action === 'bypass' ? [nft.accept] : [...inward, nft.goTo(refusals.discard)];
+      changes.push(rule(chain, [...match, ...matchAddresses(step.selector), ...outcome]));
       continue;
     }
     const name = `local${sets.length}`;
@@ -116,7 +126,7 @@ export function clearRules(
         nft.inSet(name),
         nft.wayBack,
         nft.equals(u32(device)),
-        nft.goTo(refusal),
+        nft.goTo(refusals.protect),
       ]),
     );
     sets.push(name);
@@ -133,7 +143,7 @@ interface Kind {
 
 /** What becomes one rule. */
 export type Step =
-  | (Kind & { readonly action: 'bypass'; readonly selector: TrafficSelector })
+  | (Kind & { readonly action: 'bypass' | 'discard'; readonly selector: TrafficSelector })
   | (Kind & { readonly action: 'protect'; readonly local: SelectorSide['addresses'][] });
 
 /** @returns entries in the order in which they are looked up, neighbours put together that differ in addresses only */
@@ -147,7 +157,7 @@ export function steps(entries: readonly Entry[]): Step[] {
   };
   for (const { action, selector } of ordered) {
     const kind = kindOf(selector);
-    if (action === 'bypass') {
+    if (action !== 'protect') {
       flush();
       all.push({ ...kind, action, selector });
       continue;
@@ -161,8 +171,8 @@ export function steps(entries: readonly Entry[]): Step[] {
   return all;
 }
 
-/** Where priorities are equal, protection comes first. */
-const before = ({ action }: Entry): number => (action === 'bypass' ? 1 : 0);
+/** Where priorities are equal, protection comes first; the others stay as they are. */
+const before = ({ action }: Entry): number => (action === 'protect' ? 0 : 1);
 
 const ANY_PORT = { from: 0, to: 65_535 } as const;
 

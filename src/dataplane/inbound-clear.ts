@@ -1,16 +1,18 @@
 /**
  * RFC 4301 §5.2 for what never comes to a worker: the system forwards and delivers packets that arrive in the clear
  * past the tunnel, and those that the SPD wants protected are not to be taken. So the system gets rules, in a table
- * of nf_tables of our own: a packet that did not come out of the device, for whose source packets go into it, and
- * that a PROTECT entry names, is dropped and counted, unless a BYPASS entry comes before (inbound-clear-rules.ts).
+ * of nf_tables of our own: a packet that did not come out of the device is dropped and counted if a DISCARD entry
+ * names it, or a PROTECT entry does and packets to its source go into the device, unless a BYPASS entry comes before
+ * (inbound-clear-rules.ts).
  */
-import type { PolicyParameters, TrafficSelector } from '../contract.ts';
+import type { PolicyParameters } from '../contract.ts';
 import { clearRules, type Entry, refusal, type Surroundings } from './inbound-clear-rules.ts';
 import { baseChain, chain, counter, flushChain, NfTable, removeSet } from './io/nftables.ts';
 
 const CHAIN = 'inbound';
-const REFUSAL = 'refusal';
-const COUNTER = 'clear';
+/** What happens to packets that a PROTECT or a DISCARD entry names, and what counts them. */
+const REFUSALS = { protect: 'refusal', discard: 'discard' } as const;
+const COUNTERS = { protect: 'clear', discard: 'discarded' } as const;
 /** Behind destination NAT, as a packet's last destination is what the SPD knows. */
 const PRIORITY = 0;
 /**
@@ -40,18 +42,21 @@ export class InboundClear {
   constructor(options: InboundClearOptions) {
     this.#options = options;
     this.#table = new NfTable(`espalier_${options.name}`, [
-      counter(COUNTER),
-      chain(REFUSAL),
-      ...refusal(REFUSAL, COUNTER, options.ports),
+      ...(['protect', 'discard'] as const).flatMap((action) => [
+        counter(COUNTERS[action]),
+        chain(REFUSALS[action]),
+        ...refusal(REFUSALS[action], COUNTERS[action], options.ports),
+      ]),
       baseChain(CHAIN, PRIORITY),
     ]);
   }
 
   /** @param owner the policy's name among all owners */
   add(owner: string, { action, direction, priority, selector }: Omit<PolicyParameters, 'name' | 'sa'>): void {
-    if (action === 'discard' || (action === 'bypass' && direction !== 'in')) return;
+    if (action !== 'protect' && direction !== 'in') return;
     const entry = { action, priority, selector };
-    const key = keyOf(entry);
+    // The others are looked up one by one, in the order in which they came.
+    const key = action === 'protect' ? keyOf(entry) : owner;
     this.#owners.set(owner, key);
     const known = this.#entries.get(key);
     if (known !== undefined) {
@@ -72,9 +77,9 @@ export class InboundClear {
     this.#changed();
   }
 
-  /** Packets dropped. */
-  get dropped(): number {
-    return this.#table.packets(COUNTER);
+  /** Packets dropped, by the action of the entry that names them. */
+  get dropped(): Readonly<Record<'protect' | 'discard', number>> {
+    return { protect: this.#table.packets(COUNTERS.protect), discard: this.#table.packets(COUNTERS.discard) };
   }
 
   close(): void {
@@ -90,7 +95,7 @@ export class InboundClear {
     this.#timer = undefined;
     const start = performance.now();
     const entries = [...this.#entries.values()].map(({ entry }) => entry);
-    const { sets, changes } = clearRules(entries, { chain: CHAIN, refusal: REFUSAL, ...this.#options });
+    const { sets, changes } = clearRules(entries, { chain: CHAIN, refusals: REFUSALS, ...this.#options });
     try {
       this.#table.commit([flushChain(CHAIN), ...this.#sets.map(removeSet), ...changes]);
       this.#sets = sets;
@@ -103,8 +108,8 @@ export class InboundClear {
 }
 
 /** Children differ in what is remote, which makes no difference to the rules: it is the routes that tell. */
-function keyOf({ action, priority, selector: { protocol, local, remote } }: Entry): string {
-  const side = ({ addresses, ports }: TrafficSelector['local']) => [addresses.from, addresses.to, ports.from, ports.to];
-  const far = action === 'bypass' ? side(remote) : [remote.ports.from, remote.ports.to];
-  return [action, priority, protocol, ...side(local), ...far].join(' ');
+function keyOf({ priority, selector: { protocol, local, remote } }: Entry): string {
+  const { addresses, ports } = local;
+  const here = [addresses.from, addresses.to, ports.from, ports.to];
+  return [priority, protocol, ...here, remote.ports.from, remote.ports.to].join(' ');
 }

@@ -23,10 +23,12 @@ export interface Droppers {
 /** @returns by reason, those that are not 0 */
 export function readSystemDrops({ device, workers, clear }: Droppers): Readonly<Record<string, number>> {
   const sockets = workers.flatMap(({ receivers }) => receivers.map(({ fd }) => socketDrops(fd)));
+  const refused = clear?.dropped;
   const drops = {
     OutQueueFull: device === undefined ? 0 : deviceDrops(device),
     InQueueFull: sockets.reduce((sum, count) => sum + count, 0),
-    XfrmInTmplMismatch: clear?.dropped ?? 0,
+    XfrmInTmplMismatch: refused?.protect ?? 0,
+    XfrmInPolBlock: refused?.discard ?? 0,
   };
   return Object.fromEntries(Object.entries(drops).filter(([, count]) => count > 0));
 }

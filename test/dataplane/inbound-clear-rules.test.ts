@@ -15,12 +15,13 @@ const selector = (local: string, remote: string, more: Partial<TrafficSelector> 
   ...more,
 });
 const protect = (priority: number, selector: TrafficSelector): Entry => ({ action: 'protect', priority, selector });
+const discard = (priority: number, selector: TrafficSelector): Entry => ({ action: 'discard', priority, selector });
 const bypass = (priority: number, selector: TrafficSelector): Entry => ({ action: 'bypass', priority, selector });
 
 const HERE = selector('10.1.0.0-10.1.0.255', '10.2.0.0-10.2.0.255');
 const kinds = (entries: readonly Entry[]) =>
   steps(entries).map((step) =>
-    step.action === 'protect' ? `protect ${step.protocol} ${step.local.map(({ from }) => from)}` : 'bypass',
+    step.action === 'protect' ? `protect ${step.protocol} ${step.local.map(({ from }) => from)}` : step.action,
   );
 
 describe('the SPD as rules', () => {
@@ -45,6 +46,16 @@ describe('the SPD as rules', () => {
     ).toEqual(['bypass', 'protect 0 10.1.0.0', 'protect 6 10.1.0.1', 'bypass', 'protect 0 10.1.9.0']);
   });
 
+  it('keeps the order in which others of one priority came, and never puts them together', () => {
+    expect(kinds([bypass(100, HERE), discard(100, HERE), discard(100, HERE), bypass(99, HERE)])).toEqual([
+      'bypass',
+      'bypass',
+      'discard',
+      'discard',
+    ]);
+    expect(kinds([discard(100, HERE), bypass(100, HERE)])).toEqual(['discard', 'bypass']);
+  });
+
   it('protects first where priorities are equal', () => {
     expect(kinds([bypass(100, HERE), protect(100, HERE)])).toEqual(['protect 0 10.1.0.0', 'bypass']);
   });
@@ -64,7 +75,8 @@ describe('the SPD as rules', () => {
     const opaque = (protocol: number, from: number, to: number) =>
       protect(1000, selector('10.1.0.1', '10.2.0.1', { protocol, local: side('10.1.0.1', { from, to }) }));
     const rules = (entry: Entry) =>
-      clearRules([entry], { chain: 'in', refusal: 'refusal', device: 1, ports: [] }).sets.length;
+      clearRules([entry], { chain: 'in', refusals: { protect: 'refusal', discard: 'discard' }, device: 2, ports: [] })
+        .sets.length;
     expect(rules(opaque(17, 53, 53))).toBe(1);
     expect(rules(opaque(17, 65_535, 0))).toBe(0);
     expect(rules(opaque(47, 1, 2))).toBe(0);

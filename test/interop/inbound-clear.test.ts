@@ -111,6 +111,51 @@ describe('what arrives in the clear and is to come protected', () => {
   });
 });
 
+describe('what arrives in the clear and a DISCARD policy names', () => {
+  const REQUESTS = 'local_ts: "10.1.0.0/24[icmp/8]", remote_ts: "10.2.0.0/24[icmp/8]"';
+  const shut = (more: string) => `  shut: {action: discard, ${more}}\n`;
+  const open = (more = '') => `  open: {action: bypass, direction: in, ${REQUESTS}${more}}\n`;
+  /** Nothing is protected as long as the child is not up. */
+  const startWith = async (policies: string) => {
+    const pair = await start({ child: ['when_down: pass'], sections: `policies:\n${policies}` });
+    await until('the rules are there', () => ruleset(pair).includes('goto discard'));
+    return pair;
+  };
+  const blocked = ({ a }: GatewayPair) => a.status().drops['XfrmInPolBlock'] ?? 0;
+
+  it.each(['in', 'both'])('is dropped and counted, for hosts and for the gateway itself: direction %s', async (way) => {
+    const pair = await startWith(shut(`direction: ${way}, ${REQUESTS}`));
+    expect(forgedToHost(pair)).toEqual([0, 2]);
+    expect(blocked(pair)).toBe(2);
+    expect(forgedToGateway(pair)).toEqual([0, 2]);
+    expect([blocked(pair), dropped(pair)]).toEqual([4, 0]);
+    // It names no answers.
+    expect((await ping(pair.bed, 'gatewayA', wanB[0], 56, 2, 10)).received).toBe(2);
+  });
+
+  it.each([
+    ['by its priority', open(', priority: 99') + shut(REQUESTS), open() + shut(`priority: 99, ${REQUESTS}`)],
+    ['in the file', open() + shut(REQUESTS), shut(REQUESTS) + open()],
+  ])('is taken where a BYPASS policy comes before %s, and not where it comes later', async (_, before, after) => {
+    expect(forgedToHost(await startWith(before))).toEqual([2, 2]);
+    await pair!.remove();
+    expect(forgedToHost(await startWith(after))).toEqual([0, 2]);
+  });
+
+  it('is neither what goes into the tunnel, nor what this host sends to itself, nor IKE and ESP', async () => {
+    const remote = (networks: string) => `direction: in, local_ts: [0.0.0.0/0, "::/0"], remote_ts: ${networks}`;
+    const pair = await startWith(shut(remote('[10.1.0.0/24, "fd01::/16", 127.0.0.0/8, 192.0.2.0/24]')));
+    pair.a.cli('up', 'net');
+    expect(await protectedPings(pair)).toEqual([3, 3]);
+    expect((await ping(pair.bed, 'gatewayA', '127.0.0.1', 56, 2, 10)).received).toBe(2);
+    expect((await ping(pair.bed, 'gatewayA', lanA[0], 56, 2, 10)).received).toBe(2);
+    pair.b.cli('rekey', 'pair');
+    // All else that the policy names is dropped.
+    expect(forged(pair, wanB[0], wanA[0])).toBe(0);
+    expect((await ping(pair.bed, 'hostA', lanA[0], 56, 1, 10)).received).toBe(0);
+  });
+});
+
 describe('what arrives in the clear otherwise', () => {
   it('is taken, where everything remote is protected', async () => {
     const pair = await startGuarded({ everything: true });

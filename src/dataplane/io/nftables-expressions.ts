@@ -67,17 +67,22 @@ const fib = (result: number, flags: number): Uint8Array =>
 
 /** Index of the device by which a packet without a mark would go to this one's source, a u32 in host order. */
 export const wayBack = fib(1, FIB_SOURCE);
+/** Index of the device by which this one goes on, a u32 in host order; none for this host's own. */
+export const wayOn = fib(1, FIB_DESTINATION);
 /** RTN_* of the destination, a u32 in host order: is it this host's? */
 export const destinationType = fib(3, FIB_DESTINATION);
 
 // ─── Comparisons ──────────────────────────────────────────────────────────────────────────────
 
-export const equals = (bytes: Uint8Array): Uint8Array =>
+const compare = (operation: number, bytes: Uint8Array): Uint8Array =>
   expression('cmp', [
     [1, u32be(REGISTER)],
-    [2, u32be(0)],
+    [2, u32be(operation)],
     [3, value(bytes)],
   ]);
+
+export const equals = (bytes: Uint8Array): Uint8Array => compare(0, bytes);
+export const differs = (bytes: Uint8Array): Uint8Array => compare(1, bytes);
 
 /** From the one to the other, as numbers in network order, both included. */
 export const within = (from: Uint8Array, to: Uint8Array): Uint8Array =>
