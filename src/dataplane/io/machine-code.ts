@@ -20,6 +20,13 @@ const RTLD_DEFAULT = 0;
 /** Where a function of the program is. */
 export const functionAddress = (name: string): number => dlsym(RTLD_DEFAULT, name);
 
+/** Writes an address, or a whole number that is not negative, as a u64: BigInts would be objects. @param at in words */
+export function storeAddress(words: Uint32Array, at: number, value: number): void {
+  const low = value >>> 0;
+  words[at] = low;
+  words[at + 1] = (value - low) / 2 ** 32;
+}
+
 /**
  * @param listing for x86-64 and the System V ABI: in each line bytes in hexadecimal, then what they mean
  * @param prototype in C, without a name: `int (uintptr_t)`

@@ -12,7 +12,7 @@
  *
  * The wait itself is written down alike: epoll_wait, its four arguments, and where the RECORDs are.
  */
-import { functionAddress, loadMachineCode } from './machine-code.ts';
+import { functionAddress, loadMachineCode, storeAddress } from './machine-code.ts';
 import { addressOf } from './syscalls.ts';
 
 const RECORD = 64;
@@ -89,20 +89,21 @@ export class ReadyCalls {
 
   private constructor(wait: Wait, epoll: number, events: number, length: number) {
     this.#wait = wait;
-    put(this.#own, FUNCTION, functionAddress('epoll_wait'));
-    for (const [argument, value] of [epoll, events, length].entries()) put(this.#own, ARGUMENT + argument * 2, value);
+    storeAddress(this.#own, FUNCTION, functionAddress('epoll_wait'));
+    for (const [argument, value] of [epoll, events, length].entries())
+      storeAddress(this.#own, ARGUMENT + argument * 2, value);
     this.#place();
   }
 
   /** @param index what the system tells of the descriptor by */
   set(index: number, { name, values }: ReadyCall): void {
     while ((index + 1) * WORDS > this.#records.length) this.#grow();
-    put(this.#records, index * WORDS + FUNCTION, functionAddress(name));
+    storeAddress(this.#records, index * WORDS + FUNCTION, functionAddress(name));
     for (const [argument, value] of values.entries()) this.setArgument(index, argument, value);
   }
 
   setArgument(index: number, argument: number, value: number): void {
-    put(this.#records, index * WORDS + ARGUMENT + argument * 2, value);
+    storeAddress(this.#records, index * WORDS + ARGUMENT + argument * 2, value);
   }
 
   /** @returns how many are ready, -1 if waiting failed; the first one's call has been made if EPOLLIN is all there is */
@@ -124,12 +125,6 @@ export class ReadyCalls {
   }
 
   #place(): void {
-    put(this.#own, ARGUMENT + WAIT_RECORDS * 2, addressOf(new Uint8Array(this.#records.buffer)));
+    storeAddress(this.#own, ARGUMENT + WAIT_RECORDS * 2, addressOf(new Uint8Array(this.#records.buffer)));
   }
-}
-
-function put(words: Uint32Array, at: number, value: number): void {
-  const low = value >>> 0;
-  words[at] = low;
-  words[at + 1] = (value - low) / 2 ** 32;
 }

@@ -11,12 +11,13 @@ import { selfTest } from '../known-answers.ts';
 import { acceptsLength, isGmac, isKnownSuite, suiteOf } from '../suites.ts';
 import { Aead, Ccm, Gmac } from './aead.ts';
 import { AeadRunner } from './aead-runner.ts';
+import { AeadRuns } from './aead-runs.ts';
 import type { NativeCipher } from './contexts.ts';
 import { EncryptThenMac } from './encrypt-then-mac.ts';
 import { type Libcrypto, loadLibcrypto } from './libcrypto.ts';
 
 export interface OpensslOptions {
-  /** Have machine code make the calls, where this system can (`aead-runner.ts`). Default: true. */
+  /** Have machine code make the calls, where this system can (`aead-runs.ts`). Default: true. */
   readonly machineCode?: boolean;
   /** Takes batches off this backend. Default: nobody. */
   readonly rival?: Rival;
@@ -78,7 +79,7 @@ export function createOpensslBackend(
 
 interface KeyEntry {
   readonly suite: CipherSuite;
-  /** Does the packets of a run, if there is one; else `cipher` does them one by one. */
+  /** For machine code; else `cipher` does packets one by one. */
   readonly runner: AeadRunner | undefined;
   readonly cipher: NativeCipher | undefined;
   readonly sealing: Lease;
@@ -93,6 +94,7 @@ class OpensslBackend implements CryptoBackend {
   readonly #rival: Rival;
   readonly #other: CryptoBackend | undefined;
   readonly #keys: KeyCache<KeyEntry>;
+  readonly #runs: AeadRuns | undefined;
 
   constructor(crypto: Libcrypto, kernel: KernelMemory, machineCode: boolean, rival: Rival) {
     this.name = rival.name;
@@ -101,11 +103,13 @@ class OpensslBackend implements CryptoBackend {
     this.#words = kernel.words;
     this.#rival = rival;
     this.#other = rival.other;
+    const runs = machineCode ? AeadRuns.create(kernel) : undefined;
+    this.#runs = runs;
     this.#keys = new KeyCache(
       kernel,
       (key) => {
         const suite = suiteOf(kernel, key);
-        const runner = machineCode && isAead(suite) ? AeadRunner.create(crypto, kernel, suite, key) : undefined;
+        const runner = runs !== undefined && isAead(suite) ? new AeadRunner(crypto, kernel, suite, key) : undefined;
         return {
           suite,
           runner,
@@ -134,13 +138,15 @@ class OpensslBackend implements CryptoBackend {
     }
     lease.left -= count;
     if (lease.left < 0 && this.#rival.seal(descriptors, count, lease, this)) return;
+    this.#runs?.clear();
     for (let first = descriptors; ; entry = this.#keys.get(this.#words[(first + L.PACKET_KEY) >>> 2]!)) {
       const next = this.#endOfRun(first, end);
       if (entry.runner === undefined) this.#sealSingly(first, next, entry);
-      else if (!entry.runner.seal(first, next)) this.#wipeFailed(first, next);
-      if (next === end) return;
+      else this.#add(first, next, entry.runner.sealing);
+      if (next === end) break;
       first = next;
     }
+    this.#makeCalls();
   }
 
   open(descriptors: number, count: number): void {
@@ -155,13 +161,15 @@ class OpensslBackend implements CryptoBackend {
     }
     lease.left -= count;
     if (lease.left < 0 && this.#rival.open(descriptors, count, lease, this)) return;
+    this.#runs?.clear();
     for (let first = descriptors; ; entry = this.#keys.get(this.#words[(first + L.PACKET_KEY) >>> 2]!)) {
       const next = this.#endOfRun(first, end);
       if (entry.runner === undefined) this.#openSingly(first, next, entry);
-      else if (!entry.runner.open(first, next)) this.#wipeFailed(first, next);
-      if (next === end) return;
+      else this.#add(first, next, entry.runner.opening);
+      if (next === end) break;
       first = next;
     }
+    this.#makeCalls();
   }
 
   /** @returns where the packets end that have the KEY of the one at `first`, at most `end` */
@@ -171,6 +179,18 @@ class OpensslBackend implements CryptoBackend {
     let next = first + L.PACKET_SIZE;
     while (next < end && words[(next + L.PACKET_KEY) >>> 2]! === key) next += L.PACKET_SIZE;
     return next;
+  }
+
+  /** @param runner of the packets from `first` to `end` */
+  #add(first: number, end: number, runner: number): void {
+    const runs = this.#runs!;
+    if (runs.full || runs.end !== first) this.#makeCalls();
+    runs.add(first, end, runner);
+  }
+
+  #makeCalls(): void {
+    const runs = this.#runs;
+    if (runs !== undefined && !runs.make()) this.#wipeFailed(runs.first, runs.end);
   }
 
   #sealSingly(first: number, end: number, { suite, cipher }: KeyEntry): void {

@@ -8,6 +8,7 @@
  */
 import koffi from 'koffi';
 import { EspalierError } from '../../../errors.ts';
+import { storeAddress } from '../../io/machine-code.ts';
 
 export type Address = number;
 
@@ -158,9 +159,7 @@ export class NativeBlock {
 
   /** Lets the parameter `tag` point to an ICV. */
   setTag(address: Address): void {
-    const low = address >>> 0;
-    this.#words[TAG_DATA] = low;
-    this.#words[TAG_DATA + 1] = (address - low) / 2 ** 32;
+    storeAddress(this.#words, TAG_DATA, address);
   }
 
   /** In network order. */
