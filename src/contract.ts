@@ -130,7 +130,7 @@ export interface DataPlaneEvents {
 export interface SaCounters {
   readonly packets: number;
   readonly bytes: number;
-  /** Milliseconds since the epoch, 0 for never. */
+  /** Milliseconds, 0 for never: by the clock of `src/clock.ts`; in a status, since the epoch. */
   readonly lastUsed: number;
   /** Highest sequence number sent or accepted. */
   readonly sequence: number;

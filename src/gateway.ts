@@ -5,6 +5,7 @@
 import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { monotonic } from './clock.ts';
 import type { BackendChoice, DataPlaneOptions, DeviceOptions, RunningDataPlane, SaHandle } from './contract.ts';
 import { changedConnections, needsRestart, renewedConnections, withoutRestart } from './control/config/compare.ts';
 import { problemText } from './control/config/error.ts';
@@ -76,7 +77,7 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
   readonly #controlPlane: ControlPlane;
   readonly #manual: ManualEntries;
   readonly #names: HostNames;
-  readonly #started = Date.now();
+  readonly #started = monotonic();
   #config: Config;
   #metrics: (() => Promise<string>) | undefined;
   #server: ControlServer | undefined;
@@ -151,7 +152,7 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
       version,
       node: process.versions.node,
       pid: process.pid,
-      uptimeSeconds: Math.round((Date.now() - this.#started) / 1000),
+      uptimeSeconds: Math.round((monotonic() - this.#started) / 1000),
       dataPlane: this.#dataPlane.info,
       ikeSas: this.#controlPlane.status(),
       trapped: this.#controlPlane.trapped(),

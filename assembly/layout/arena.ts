@@ -32,7 +32,7 @@ export const ARENA_EPOCH = 0;
 export const ARENA_WORKER = 4;
 /** u32: CAPABILITY_* bits, written by the worker at start. */
 export const ARENA_CAPABILITIES = 8;
-/** f64: Date.now(), written by the worker after each batch and each wait in vain: half a second old at most. */
+/** f64: what the clock of src/clock.ts shows, written by the worker after each batch and each wait in vain: half a second old at most. */
 export const ARENA_NOW = 16;
 /**
  * u32: frames that the last outboundPrepare has dealt with. Less than `count` when descriptors or

@@ -5,6 +5,7 @@
  *   DataPlane ─ike · acquire · expire · mapping─► IkeCore ─effects─► DataPlane
  */
 import { EventEmitter } from 'node:events';
+import { monotonic } from '../clock.ts';
 import type { DataPlane, PolicyHandle, RunningDataPlane, SaHandle } from '../contract.ts';
 import { EspalierError } from '../errors.ts';
 import type { Config } from './config/model.ts';
@@ -36,8 +37,10 @@ export interface ControlPlaneOptions {
   readonly logger: Logger;
   /** By default the one `config.control.crypto` names. */
   readonly crypto?: CryptoProvider;
-  /** Milliseconds since the epoch; `Date.now` by default. */
+  /** Milliseconds of a clock that nobody sets, the data plane's; `monotonic` by default. */
   readonly now?: () => number;
+  /** Milliseconds since the epoch; `Date.now` by default. */
+  readonly wallClock?: () => number;
   /** Where key tables for Wireshark go; without it no keys are exported. */
   readonly onKeys?: (keys: KeyExport) => void;
 }
@@ -78,7 +81,7 @@ export class ControlPlane extends EventEmitter<ControlPlaneEvents> {
     super();
     this.dataPlane = options.dataPlane;
     this.logger = options.logger;
-    this.now = options.now ?? Date.now;
+    this.now = options.now ?? monotonic;
     this.onKeys = options.onKeys;
     this.core = new IkeCore({
       config: options.config,
@@ -88,6 +91,7 @@ export class ControlPlane extends EventEmitter<ControlPlaneEvents> {
         crypto: options.crypto ?? createProvider(options.config.control.crypto),
         reserveSpi: () => this.dataPlane.reserveSpi(),
         releaseSpi: (spi) => this.dataPlane.releaseSpi(spi),
+        wallClock: options.wallClock ?? Date.now,
         counters: (sa) => this.countersOf(sa),
         sourceAddress: (remote) => this.dataPlane.sourceAddress?.(remote),
       },

@@ -8,6 +8,7 @@ import {
   ARENA_SIZE,
   EVENT_SIZE,
 } from '../../assembly/layout/arena.ts';
+import { monotonic } from '../clock.ts';
 import type { KernelMemory } from './backends/backend.ts';
 
 const PAGE = 4096;
@@ -50,7 +51,7 @@ export class Arena {
 
   /** Tells the kernel what time it is: between batches, so that no packet waits for the clock to be read. */
   stamp(): void {
-    this.#floats[this.#now] = Date.now();
+    this.#floats[this.#now] = monotonic();
   }
 
   /** When the kernel was last told what time it is; 0 for never. */

@@ -4,6 +4,7 @@
  * answers a packet of ours, bounds what it says, and forgets it after ten minutes. Where it does not
  * listen, for raw ESP and AH over IPv6, we do the same by the SPI.
  */
+import { monotonic } from '../clock.ts';
 import type { Endpoint, SaHandle } from '../contract.ts';
 import { pathMtu } from './io/path.ts';
 import { type TooBig, TooBigListener } from './io/too-big.ts';
@@ -82,7 +83,7 @@ export class PathMtus {
     const peer = this.#peers.get(remote);
     if (peer === undefined) return;
     if (raw6 !== undefined && raw6.mtu < peer.mtu && this.#sends(peer, raw6.spi)) {
-      peer.said = { mtu: Math.max(LEAST_MTU6, raw6.mtu), until: Date.now() + HOLDS };
+      peer.said = { mtu: Math.max(LEAST_MTU6, raw6.mtu), until: monotonic() + HOLDS };
     }
     if (this.#news.size === 0) setTimeout(() => this.#lookAtNews(), SETTLE).unref();
     this.#news.add(remote);
@@ -116,7 +117,7 @@ export class PathMtus {
 
   #look(peer: Peer): void {
     const known = pathMtu(peer.remote, this.#mark);
-    if (peer.said !== undefined && peer.said.until < Date.now()) peer.said = undefined;
+    if (peer.said !== undefined && peer.said.until < monotonic()) peer.said = undefined;
     const mtu = Math.min(known, peer.said?.mtu ?? known);
     if (mtu === 0 || mtu === peer.mtu) return;
     peer.mtu = mtu;

@@ -5,6 +5,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { ARENA_CAPABILITIES, ARENA_CRYPTO, ARENA_GATHER } from '../../assembly/layout/arena.ts';
+import { monotonic } from '../clock.ts';
 import type { Endpoint } from '../contract.ts';
 import { Arena } from './arena.ts';
 import type { WorkerDescriptors } from './descriptors.ts';
@@ -150,14 +151,14 @@ class Worker {
 
   /** Works until the engine says stop. */
   async run(): Promise<void> {
-    let turned = Date.now();
+    let turned = monotonic();
     while (!this.#stopped) {
       // The clock has been read for the packets already.
-      const since = Math.abs(this.#arena.stamped - turned);
+      const since = this.#arena.stamped - turned;
       const busy = this.#loop.step(this.#changing || since >= LOOP_INTERVAL ? LULL : PATIENCE);
       if (busy && !this.#changing && since < LOOP_LATEST) continue;
       await turn();
-      turned = Date.now();
+      turned = monotonic();
     }
     this.#close();
   }

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { monotonic } from '../../src/clock.ts';
 import type {
   DataPlane,
   DataPlaneEvents,
@@ -177,6 +178,27 @@ describe('ControlPlane', () => {
     await vi.waitFor(() => expect(left.status()).toEqual([]), 5_000);
     await left.initiate('tunnel');
     expect(left.status()[0]!.id).not.toBe(id);
+  });
+
+  test.each([-1, 1])('asks a silent peer in time though the time of day is set by %d h meanwhile', async (hours) => {
+    const { a, left } = gateways();
+    left.reload(configFromObject(side('192.0.2.1', '192.0.2.2', { dpd_delay: '1s' })).config);
+    await left.initiate('tunnel');
+    a.peer = undefined;
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + hours * 3_600_000 });
+    onTestFinished(() => void vi.useRealTimers());
+    const send = vi.spyOn(a, 'sendIke');
+    expect(left.status()).toMatchObject([{ state: 'ESTABLISHED', establishedSeconds: 0 }]);
+    await vi.waitFor(() => expect(send).toHaveBeenCalledTimes(1), 3_000);
+  });
+
+  test('tells when an SA was last used by the time of day', async () => {
+    const { a, left } = gateways();
+    await left.initiate('tunnel');
+    const rest = { packets: 1, bytes: 1, sequence: 1, replayDrops: 0, integrityDrops: 0 };
+    a.counters = () => ({ ...rest, lastUsed: monotonic() - 5000 }) as never;
+    const [child] = left.status()[0]!.children;
+    expect(Math.abs(Date.now() - 5000 - child!.in!.lastUsed)).toBeLessThan(100);
   });
 
   test('lives on after a bug of its own, and says that it is one', async () => {

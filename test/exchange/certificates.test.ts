@@ -161,6 +161,18 @@ describe('a certificate that must not be trusted', () => {
     expect(right.log.some((line) => line.includes('was revoked by its issuer'))).toBe(true);
   });
 
+  test('is as old as the time of day says, whatever has become of that since the gateway began', () => {
+    const { network, left, right, request } = meet();
+    expect(left.completed.get(request)).toBeUndefined();
+    network.command(left, 'terminate', 'right');
+    network.settle();
+    network.timeOfDay = 20 * 365 * 86_400_000;
+    const again = network.command(left, 'initiate', 'right');
+    network.settle();
+    expect(left.completed.get(again)).toMatchObject({ code: 'ERR_PEER_AUTHENTICATION_FAILED' });
+    expect(right.log).toContainEqual(expect.stringMatching(/expired on/));
+  });
+
   describe('that is pinned', () => {
     const [ofLeft, ofRight] = [gateway('left'), gateway('right')];
     const list = (revoked: readonly Credentials[]) =>

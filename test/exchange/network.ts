@@ -22,7 +22,12 @@ export interface NodeOptions {
   readonly crypto?: CryptoProviderName | CryptoProvider;
   /** The address that it has, where the configuration names none. */
   readonly sourceAddress?: () => string | undefined;
+  /** By default the network's clock. */
+  readonly wallClock?: () => number;
 }
+
+/** What the network's clock shows at first. */
+const START = 1_000_000;
 
 const provider = ({ crypto = 'node', random }: NodeOptions): CryptoProvider =>
   typeof crypto === 'string' ? createProvider(crypto, random) : crypto;
@@ -66,6 +71,7 @@ export class Node {
           return this.lastSpi;
         },
         releaseSpi: (spi) => this.reserved.delete(spi),
+        wallClock: options.wallClock ?? (() => START),
         counters: (sa) => this.counters.get(sa),
         sourceAddress: options.sourceAddress ?? (() => undefined),
       },
@@ -91,7 +97,9 @@ export class Node {
 export const LATENCY = 10;
 
 export class Network {
-  now = 1_000_000;
+  now = START;
+  /** How much later than its clock the time of day is. */
+  timeOfDay = 0;
   readonly nodes: Node[] = [];
   /** Datagrams on their way, in the order of their arrival. */
   readonly wire: { readonly at: number; readonly from: Node; readonly datagram: Datagram }[] = [];
@@ -101,7 +109,7 @@ export class Network {
   readonly sent: Datagram[] = [];
 
   add(name: string, config: ConfigInput, options?: NodeOptions): Node {
-    const node = new Node(name, config, options);
+    const node = new Node(name, config, { wallClock: () => this.now + this.timeOfDay, ...options });
     this.nodes.push(node);
     return node;
   }

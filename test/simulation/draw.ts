@@ -70,12 +70,15 @@ const WEIGHTS: readonly (readonly [Kind, number])[] = [
   ['cut', 7],
   ['crash', 5],
   ['replay', 8],
-  ['clock', 3],
+  ['clock', 2],
+  ['stall', 2],
   ['reload', 6],
   ['rebind', 3],
   ['move', 5],
   ['install-failed', 1],
 ];
+/** By so much somebody sets the time of day. */
+const HOUR = 3_600_000;
 /** Nothing that takes an SA down: nothing may go down then, and no packet be lost. */
 const PEACEFUL: readonly Kind[] = ['rekey', 'replay'];
 
@@ -117,7 +120,9 @@ class EventDrawer {
       case 'move':
         return this.journey(at, gateway);
       case 'clock':
-        return [{ at, kind, gateway, step: random.between(-500, 15_000) }];
+        return [{ at, kind, gateway, step: random.pick([-HOUR, HOUR]) }];
+      case 'stall':
+        return [{ at, kind, gateway, step: random.between(0, 15_000) }];
       case 'reload':
         return this.reload(at, link, gateway, name);
       case 'replay':

@@ -30,6 +30,8 @@ export interface Surroundings {
 
 /** Local time is far from zero, as it is outside. */
 const EPOCH = 1_700_000_000_000;
+/** What the gateways' clocks showed at first, in milliseconds since they were booted. */
+const UPTIME = 4_000_000;
 
 export class Gateway {
   readonly index: number;
@@ -48,6 +50,7 @@ export class Gateway {
   private readonly world: Surroundings;
   private readonly rate: number;
   private offset: number;
+  private timeOfDay = EPOCH;
   private timerAt: number | undefined;
 
   constructor(schedule: Schedule, index: number, world: Surroundings) {
@@ -55,7 +58,7 @@ export class Gateway {
     this.index = index;
     this.world = world;
     this.rate = 1 + (schedule.skew[index] ?? 0) / 1_000_000;
-    this.offset = EPOCH + index * 12_345;
+    this.offset = UPTIME + index * 12_345;
     this.core = this.makeCore();
   }
 
@@ -63,7 +66,7 @@ export class Gateway {
     return `g${this.index}`;
   }
 
-  /** What its own clock shows. */
+  /** What its own clock shows, which nobody sets. */
   get clock(): number {
     return this.offset + Math.round(this.world.now * this.rate);
   }
@@ -76,6 +79,7 @@ export class Gateway {
       debug: () => this.world.isWatched,
       environment: {
         crypto: this.schedule.realCrypto ? simulatedProvider(random.bytes, true) : standInProvider(random.bytes),
+        wallClock: () => this.timeOfDay + this.clock,
         reserveSpi: () => {
           const spi = 256 + random.below(0xffff_ff00);
           dataPlane.reserved.add(spi);
@@ -133,8 +137,13 @@ export class Gateway {
     this.feed({ type: 'start' });
   }
 
-  /** Its clock jumps. */
-  stepClock(milliseconds: number): void {
+  /** Somebody sets its time of day. */
+  setTime(milliseconds: number): void {
+    this.timeOfDay += milliseconds;
+  }
+
+  /** It was held up: by its own clock it is so much later at once. */
+  stall(milliseconds: number): void {
     this.offset += milliseconds;
     this.setTimer(this.timerAt);
   }

@@ -9,6 +9,9 @@ import type { Input, KeyExport } from '../../src/control/ike/effects.ts';
 
 export type IkeKeyExport = Extract<KeyExport, { kind: 'ike' }>;
 
+/** The time of day, in milliseconds since the epoch: certificates are of about that time. */
+const WALL_CLOCK = 1_000_000;
+
 export class Host {
   readonly core: IkeCore;
   /** Sent since it was last emptied. */
@@ -29,6 +32,7 @@ export class Host {
       debug: () => false,
       environment: {
         crypto,
+        wallClock: () => WALL_CLOCK,
         reserveSpi: () => {
           this.reserved.add(++this.lastSpi);
           return this.lastSpi;

@@ -67,7 +67,7 @@ export type ScheduledEvent = { readonly at: number } & (
   | { readonly kind: 'rebind'; readonly gateway: number }
   /** `gap`: milliseconds without any address; below zero: with both. */
   | { readonly kind: 'move'; readonly gateway: number; readonly to: 'home' | 'away'; readonly gap: number }
-  | { readonly kind: 'clock'; readonly gateway: number; readonly step: number }
+  | { readonly kind: 'clock' | 'stall'; readonly gateway: number; readonly step: number }
   | { readonly kind: 'reload'; readonly gateway: number; readonly changed: boolean }
   | { readonly kind: 'replay'; readonly which: number; readonly flip: number | undefined }
 );

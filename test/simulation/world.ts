@@ -190,7 +190,10 @@ export class World implements Surroundings {
         this.move(gateway, event);
         return;
       case 'clock':
-        gateway.stepClock(event.step);
+        gateway.setTime(event.step);
+        return;
+      case 'stall':
+        gateway.stall(event.step);
         return;
       case 'reload':
         gateway.reload(event.changed);
@@ -406,7 +409,9 @@ function describe(event: GatewayEvent): string {
     case 'rebind':
       return 'its NAT forgets all mappings';
     case 'clock':
-      return `its clock jumps by ${event.step} ms`;
+      return `its time of day is set by ${event.step} ms`;
+    case 'stall':
+      return `it is held up for ${event.step} ms`;
     case 'reload':
       return event.changed ? 'its configuration is changed' : 'its configuration is read again';
   }

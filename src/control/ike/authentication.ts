@@ -35,7 +35,7 @@ export function authContext(
   return {
     provider: cx.crypto,
     prf: sa.algorithms!.prf,
-    now: Math.floor(cx.now / 1000),
+    now: Math.floor(cx.environment.wallClock() / 1000),
     ...(sa.peer.hashes !== undefined && { peerHashes: sa.peer.hashes }),
     initMessage: isInitiator ? handshake.initRequest : handshake.initResponse,
     otherNonce: isInitiator ? handshake.nonceR : handshake.nonceI,

@@ -45,7 +45,7 @@ export interface ContextParts {
 }
 
 export class Context {
-  /** Milliseconds; set at every step. */
+  /** Milliseconds of a clock that nobody sets; given with every step. */
   now = 0;
   config: Config;
   readonly credentials = new Credentials();

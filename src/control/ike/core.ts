@@ -74,7 +74,8 @@ export class IkeCore {
 
   /**
    * One step.
-   * @param now milliseconds since the epoch; a time before the last one counts as that
+   * @param now milliseconds above 0 of a clock that goes on whatever is done to the time of day; a time before the
+   *   last one counts as that
    * @returns what is to be done, in this order
    */
   handle(input: Input, now: number): readonly Effect[] {

@@ -27,7 +27,9 @@ export interface Environment {
   /** @returns an inbound SPI of ESP and AH that is above 255 and free */
   reserveSpi(): number;
   releaseSpi(spi: number): void;
-  /** @returns counters of an installed SA: liveness and lifetimes ask for them */
+  /** @returns the system's time of day, which may be set; milliseconds since the epoch. For dates, and nothing else. */
+  wallClock(): number;
+  /** @returns counters of an installed SA: liveness and lifetimes ask for them. `lastUsed` is of the core's own clock. */
   counters(sa: SaKey): SaCounters | undefined;
   /** @returns the local address from which `remote` is reached, where the configuration names none */
   sourceAddress(remote: string): string | undefined;

@@ -2,6 +2,7 @@
 import { suiteName } from '../../algorithms.ts';
 import { type ChildSa, spiText as childSpiText } from '../child/child-sa.ts';
 import type { Trap } from '../child/policies.ts';
+import { dated } from '../manage/dated.ts';
 import type { ChildSaStatus, IkeSaStatus, TrappedChildStatus } from '../manage/status.ts';
 import { formatProposal } from '../proposals/keywords.ts';
 import { spiText } from '../wire/header.ts';
@@ -38,6 +39,7 @@ export function saStatus(cx: Context, sa: IkeSa, now: number): IkeSaStatus {
 
 function childStatus(cx: Context, sa: IkeSa, child: ChildSa, now: number): ChildSaStatus {
   const { agreement, config } = child;
+  const clocks = { now, wallClock: cx.environment.wallClock() };
   const [received, sent] = [cx.environment.counters(child.keyIn), cx.environment.counters(child.keyOut)];
   return {
     name: config.name,
@@ -55,8 +57,8 @@ function childStatus(cx: Context, sa: IkeSa, child: ChildSa, now: number): Child
     installedSeconds: seconds(child.installedAt, now),
     ...until('rekeySeconds', child.rekeyAt, now),
     ...until('lifeSeconds', child.expireAt, now),
-    ...(received && { in: received }),
-    ...(sent && { out: sent }),
+    ...(received && { in: dated(received, clocks) }),
+    ...(sent && { out: dated(sent, clocks) }),
   };
 }
 

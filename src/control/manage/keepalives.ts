@@ -2,6 +2,7 @@
  * NAT keepalives for manual SAs in UDP (RFC 3948 §4). Without IKE nothing tells whether there is a NAT on the way, so
  * they are sent wherever SAs send in UDP, but only when nothing else was sent for that long.
  */
+import { monotonic } from '../../clock.ts';
 import type { DataPlane, Endpoint, SaHandle } from '../../contract.ts';
 
 /** RFC 3948 §2.3. */
@@ -50,7 +51,7 @@ export class Keepalives {
         known.sas.push(sa);
         continue;
       }
-      const sent = before.get(key)?.sent ?? Date.now();
+      const sent = before.get(key)?.sent ?? monotonic();
       this.#paths.set(key, { local: { ...local, port }, remote, sas: [sa], sent, timer: undefined });
     }
     for (const path of this.#paths.values()) this.#schedule(path);
@@ -62,7 +63,7 @@ export class Keepalives {
   }
 
   #schedule(path: Path): void {
-    const wait = this.#lastSent(path) + this.#pause - Date.now();
+    const wait = this.#lastSent(path) + this.#pause - monotonic();
     path.timer = setTimeout(() => this.#due(path), Math.min(Math.max(wait, 1), MAX_TIMEOUT)).unref();
   }
 
@@ -70,8 +71,8 @@ export class Keepalives {
     const { local, remote, sas } = path;
     // Of SAs that have all ended, no mapping is to be kept.
     if (sas.every((sa) => this.#plane.counters(sa) === undefined)) return;
-    if (Date.now() - this.#lastSent(path) >= this.#pause) {
-      path.sent = Date.now();
+    if (monotonic() - this.#lastSent(path) >= this.#pause) {
+      path.sent = monotonic();
       this.#plane.sendIke({ local, remote, data: KEEPALIVE });
     }
     this.#schedule(path);

@@ -9,10 +9,12 @@
  */
 import { createHash } from 'node:crypto';
 import { suiteName } from '../../algorithms.ts';
+import { monotonic } from '../../clock.ts';
 import type { DataPlane, SaHandle } from '../../contract.ts';
 import { EspalierError } from '../../errors.ts';
 import { sameValue } from '../config/compare.ts';
 import type { ManualSaConfig } from '../config/model.ts';
+import { dated } from './dated.ts';
 import type { UdpSender } from './keepalives.ts';
 import type { ManualSaStatus } from './status.ts';
 
@@ -173,7 +175,7 @@ export class ManualSas {
         mode: parameters.mode,
         algorithm: suiteName(parameters.suite),
         spi: parameters.spi.toString(16).padStart(8, '0'),
-        ...(counters && { counters }),
+        ...(counters && { counters: dated(counters, { now: monotonic(), wallClock: Date.now() }) }),
       };
     });
   }
@@ -193,7 +195,7 @@ export class ManualSas {
       identity: identityOf(config),
       config,
       handle,
-      since: Date.now(),
+      since: monotonic(),
       used: false,
       timer: undefined,
     };
@@ -214,7 +216,7 @@ export class ManualSas {
   #setTimer(sa: KnownSa): void {
     clearTimeout(sa.timer);
     const { lifeTime } = sa.config;
-    if (lifeTime > 0) this.#endAfter(sa, sa.since + lifeTime * 1000 - Date.now());
+    if (lifeTime > 0) this.#endAfter(sa, sa.since + lifeTime * 1000 - monotonic());
   }
 
   #endAfter(sa: KnownSa, millis: number): void {

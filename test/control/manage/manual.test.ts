@@ -1,6 +1,7 @@
 /** What the configuration puts into SAD and SPD itself, from one reading of it to the next. */
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { monotonic } from '../../../src/clock.ts';
 import type {
   DataPlane,
   Endpoint,
@@ -130,7 +131,7 @@ afterEach(() => {
 
 const apply = (sas: Sas, more: ConfigInput = {}) => entries.apply(read({ ...more, sas }));
 const handles = () => Object.fromEntries([...plane.sas].map(([handle, { name }]) => [name, handle]));
-const use = (name: string, sequence = 20) => plane.used.set(handles()[name]!, { sequence, lastUsed: Date.now() });
+const use = (name: string, sequence = 20) => plane.used.set(handles()[name]!, { sequence, lastUsed: monotonic() });
 const refused = expect.objectContaining({
   code: 'ERR_KEY_REUSED',
   message: expect.stringMatching(/new SPI and a new key/),
@@ -362,6 +363,17 @@ describe('NAT keepalives (RFC 3948 §4)', () => {
     expect(plane.sent).toHaveLength(1);
     vi.advanceTimersByTime(1000);
     expect(plane.sent).toHaveLength(2);
+  });
+
+  it('are sent in time, and an SA has its time, though the clock is set back by an hour', () => {
+    apply({ out: { ...OUT, life_time: '70s' } }, KEEP_ALIVE);
+    vi.setSystemTime(Date.now() - 3_600_000);
+    vi.advanceTimersByTime(30_000);
+    expect(plane.sent).toHaveLength(1);
+    vi.setSystemTime(Date.now() - 3_600_000);
+    apply({ out: { ...OUT, life_time: '50s' } }, KEEP_ALIVE);
+    vi.advanceTimersByTime(22_000);
+    expect(ended).toHaveLength(1);
   });
 
   it('are sent no more when the SA has ended, or the configuration wants none', () => {
