@@ -1,4 +1,5 @@
 /** What a worker does all the time: waits for packets, and takes the batches of every descriptor in turns. */
+import { ARENA_QUEUE_COUNT } from '../../assembly/layout/arena.ts';
 import type { Arena } from './arena.ts';
 import type { WorkerDescriptors } from './descriptors.ts';
 import { Device } from './device.ts';
@@ -98,6 +99,11 @@ export class PacketLoop {
   resume(): void {
     this.#outbound.resume();
     this.#afterOutbound();
+  }
+
+  /** Frames that have waited too long for an SA are dropped, though none comes and nothing else is sent. */
+  lookAtQueue(): void {
+    if (this.#options.arena.get(ARENA_QUEUE_COUNT) > 0) this.resume();
   }
 
   /** See `Outbound.sendDummies`. */

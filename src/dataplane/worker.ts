@@ -23,8 +23,8 @@ const LOOP_INTERVAL = 100;
 const LULL = 1;
 /** … and in any case after so long. */
 const LOOP_LATEST = 200;
-/** Milliseconds after which what backends have counted is told, if it is another than before. */
-const COUNTERS_INTERVAL = 1000;
+/** Milliseconds after which what backends have counted is told, if it is another than before, and what waits is looked at. */
+const LOOK_INTERVAL = 1000;
 
 /** What the engine gives to a worker. Descriptors stay the engine's, which closes them. */
 export interface WorkerTask extends WorkerDescriptors {
@@ -116,7 +116,7 @@ class Worker {
   readonly #arena: Arena;
   readonly #backends: WorkerBackends;
   readonly #loop: PacketLoop;
-  readonly #countersTimer: NodeJS.Timeout;
+  readonly #timer: NodeJS.Timeout;
   #countersTold = '[]';
   #stopped = false;
   /** Backends are being made, which needs the event loop. */
@@ -145,7 +145,7 @@ class Worker {
       deviceLost: () => missing('The device has been removed by somebody else: restart the gateway.'),
     });
     this.#loop.watch(task.wake, () => this.#listen());
-    this.#countersTimer = setInterval(() => this.#reportCounters(), COUNTERS_INTERVAL).unref();
+    this.#timer = setInterval(() => this.#look(), LOOK_INTERVAL).unref();
     this.#report({ type: 'ready' });
   }
 
@@ -210,6 +210,11 @@ class Worker {
     }
   }
 
+  #look(): void {
+    this.#reportCounters();
+    this.#loop.lookAtQueue();
+  }
+
   #reportCounters(): void {
     const counters = this.#backends.counters();
     const text = JSON.stringify(counters);
@@ -220,7 +225,7 @@ class Worker {
 
   #close(): void {
     this.#loop.close();
-    clearInterval(this.#countersTimer);
+    clearInterval(this.#timer);
     this.#backends.close();
     this.#task.port.close();
   }

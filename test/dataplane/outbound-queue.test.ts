@@ -72,6 +72,18 @@ describe('a PROTECT policy without an SA', () => {
     expect(bed.drops()).toEqual({ XfrmAcquireError: 1 });
   });
 
+  it('forgets them though no SA comes, and no other packet', () => {
+    bed.send(frame(packetNumber(0)), frame(packetNumber(1)));
+    bed.now = START + 29_000;
+    expect(resume()).toEqual([]);
+    expect([bed.word(A.ARENA_QUEUE_COUNT), bed.drops()]).toEqual([2, {}]);
+    bed.events();
+    bed.now = START + 30_001;
+    expect(resume()).toEqual([]);
+    expect([bed.word(A.ARENA_QUEUE_COUNT), bed.drops()]).toEqual([0, { XfrmAcquireError: 2 }]);
+    expect(bed.events()).toEqual([]);
+  });
+
   it('judges what waited by the policies of the day', () => {
     bed.send(frame(packetNumber(0)));
     bed.spd.install({ direction: 'out', priority: 0, action: 'discard', selector: selector(ALL4, ALL4), name: 'no' });

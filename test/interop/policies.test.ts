@@ -121,6 +121,14 @@ describe('policies of the configuration', () => {
 });
 
 describe('a trapped child', () => {
+  it('lets go of a packet that waits for it in vain, though no other comes', async () => {
+    const { a, b, bed } = await start({ child: ['start_action: trap'] });
+    await b.stop(true);
+    await ping(bed, 'hostA', HOST_B, 56, 1);
+    expect(a.status().drops).not.toHaveProperty('XfrmAcquireError');
+    await until('it is dropped', () => a.status().drops['XfrmAcquireError'] === 1, 40);
+  });
+
   it.each([
     ['IPv4', HOST_B],
     ['IPv6', HOST_B6],
