@@ -153,6 +153,15 @@ function attributeText({ type, text, bytes }: Attribute): string {
 /** RFC 5280 §7.1, coarsely: letter case and the amount of white space do not count. */
 const folded = (text: string): string => text.normalize('NFKC').toLowerCase().trim().replace(/\s+/g, ' ');
 
+/** @returns the same text for names that match each other without wildcards; undefined for what is no Name */
+export function dnKey(bytes: Uint8Array): string | undefined {
+  if (!isDn(bytes)) return undefined;
+  const parts = readDn(bytes).map((rdn) =>
+    rdn.map(({ type, text, bytes: value }) => [type, text === undefined ? [toHex(value)] : folded(text)]),
+  );
+  return JSON.stringify(parts);
+}
+
 /**
  * Compares part by part, in order; whatever string types were used. A value `*` in the pattern
  * stands for any one value.

@@ -7,7 +7,7 @@ import type { Identity, LocalAuth, RemoteAuth } from '../config/model.ts';
 import { addressBytes, addressText, isAddress } from '../wire/address.ts';
 import { equalBytes, toHex } from '../wire/bytes.ts';
 import { ID_TYPE, idTypeName } from '../wire/iana.ts';
-import { dnText, isDn, isEmptyDn, matchDn, parseDn } from './dn.ts';
+import { dnKey, dnText, isDn, isEmptyDn, matchDn, parseDn } from './dn.ts';
 
 /** What an ID payload carries. */
 export type IdentityBytes = Pick<Identity, 'idType' | 'data'>;
@@ -188,6 +188,28 @@ function splitMailbox(text: string): [local: string, domain: string] {
   const sign = text.lastIndexOf('@');
   return [text.slice(0, Math.max(0, sign)), text.slice(sign + 1).toLowerCase()];
 }
+
+/** @returns the same text for identities that match each other without wildcards */
+export function identityKey({ idType, data }: IdentityBytes): string {
+  return `${idType} ${comparable(idType, data)}`;
+}
+
+function comparable(idType: number, data: Uint8Array): string {
+  switch (idType) {
+    case ID_TYPE.ID_FQDN:
+      return ascii(data).toLowerCase();
+    case ID_TYPE.ID_RFC822_ADDR:
+      return splitMailbox(ascii(data)).join('@');
+    case ID_TYPE.ID_DER_ASN1_DN:
+      return dnKey(data) ?? toHex(data);
+    default:
+      return toHex(data);
+  }
+}
+
+/** @returns whom the configuration accepts, if that is certain before the peer says it: no wildcards, and not just anybody */
+export const namedIdentities = ({ ids }: Pick<RemoteAuth, 'ids'>): readonly Identity[] | undefined =>
+  ids.length === 0 || ids.some(({ text }) => text.includes('*')) ? undefined : ids;
 
 /** @returns whether the configuration lets a peer of that identity in (before it has proved anything) */
 export function acceptsIdentity(remote: Pick<RemoteAuth, 'ids'>, peer: IdentityBytes): boolean {

@@ -202,14 +202,6 @@ export class ConnectionManager {
       );
   }
 
-  /** RFC 7296 §2.4: only the first IKE SA with a peer says INITIAL_CONTACT. */
-  isFirstContact(sa: IkeSa): boolean {
-    if (sa.connection.unique === 'never' || sa.reauthenticates !== undefined) return false;
-    return !this.cx.table
-      .ofConnection(sa.connection.name)
-      .some((other) => other !== sa && other.establishedAt > 0 && other.state !== 'DESTROYING');
-  }
-
   ikeUp(sa: IkeSa): void {
     if (!this.isConfigured(sa.connection)) return;
     const intent = this.intent(sa.connection);

@@ -52,6 +52,8 @@ export interface Followup {
 
 /** What the initial exchanges need until the SA is established; then it is wiped and dropped. */
 export interface Handshake {
+  /** When IKE_SA_INIT was first sent, or came. */
+  begunAt: number;
   nonceI: Uint8Array;
   nonceR: Uint8Array;
   /** IKE_SA_INIT as it went over the wire: AUTH covers it. */

@@ -1,6 +1,6 @@
-/** All IKE SAs by our SPI, by connection and by peer, the half-open ones by the request that made them; bounded. */
-import type { IkeLimits } from '../config/model.ts';
-import { toHex } from '../wire/bytes.ts';
+/** All IKE SAs by our SPI, by connection and by ends, the half-open ones by the request that made them; bounded. */
+import { acceptsIdentity, identityKey, namedIdentities } from '../auth/identity.ts';
+import type { Identity, IkeLimits } from '../config/model.ts';
 import type { IkeSa } from './sa.ts';
 
 interface Namesakes {
@@ -35,15 +35,21 @@ class Index {
   }
 }
 
-/** A peer as a connection knows it. */
-const peerName = ({ connection, remoteId }: IkeSa): string =>
-  `${connection.name} ${remoteId!.idType} ${toHex(remoteId!.data)}`;
+/** Two sides of an IKE SA; the peer may not have said yet who it is. */
+const endsName = (own: Identity, peer: Identity | undefined): string =>
+  `${identityKey(own)} ${peer === undefined ? '' : identityKey(peer)}`;
+
+/** Who the peer is, or has to be if it is anybody. */
+function peerOf({ remoteId, connection }: IkeSa): Identity | undefined {
+  const named = namedIdentities(connection.remote);
+  return remoteId ?? (named?.length === 1 ? named[0] : undefined);
+}
 
 export class SaTable {
   private readonly bySpi = new Map<bigint, IkeSa>();
   private readonly byInit = new Map<string, IkeSa>();
   private readonly byConnection = new Index();
-  private readonly byPeer = new Index();
+  private readonly byEnds = new Index();
   private readonly halfOpenOf = new Map<string, number>();
   private readonly halfOpenSas = new Map<IkeSa, string>();
 
@@ -64,14 +70,19 @@ export class SaTable {
     this.bySpi.delete(sa.spi);
     if (sa.initDigest !== undefined) this.byInit.delete(sa.initDigest);
     this.byConnection.drop(sa);
-    this.byPeer.drop(sa);
+    this.byEnds.drop(sa);
     this.settle(sa);
   }
 
-  /** Files an SA under its connection and its peer, as far as they are known. */
+  /** Files an SA under its connection, and under its ends, as far as they are known. */
   file(sa: IkeSa): void {
     this.byConnection.put(sa, sa.connection.name);
-    if (sa.remoteId !== undefined) this.byPeer.put(sa, peerName(sa));
+    this.fileEnds(sa);
+  }
+
+  /** Files an SA under its ends, once it has been said who we are. */
+  fileEnds(sa: IkeSa): void {
+    if (sa.localId !== undefined) this.byEnds.put(sa, endsName(sa.localId, peerOf(sa)));
   }
 
   /** @returns the SAs of a connection, the oldest first; of the peer's own only those that have authenticated */
@@ -79,9 +90,21 @@ export class SaTable {
     return this.byConnection.of(name);
   }
 
-  /** @returns the SAs between the same two sides as this one, itself included */
-  ofSamePeer(sa: IkeSa): IkeSa[] {
-    return this.byPeer.of(peerName(sa));
+  /** @returns the SAs between the same two identities as this one, itself included, whatever their connections */
+  ofSameEnds(sa: IkeSa): IkeSa[] {
+    return this.byEnds.of(endsName(sa.localId!, sa.remoteId));
+  }
+
+  /** @returns the SAs in which we have said to be the same, and whose peer may be whom this one calls, itself included */
+  ofLikeEnds({ localId, connection: { remote } }: IkeSa): IkeSa[] {
+    const named = namedIdentities(remote);
+    if (named !== undefined) return [undefined, ...named].flatMap((peer) => this.byEnds.of(endsName(localId!, peer)));
+    const own = identityKey(localId!);
+    return this.all().filter((sa) => {
+      if (sa.localId === undefined || identityKey(sa.localId) !== own) return false;
+      const peer = peerOf(sa);
+      return peer === undefined || acceptsIdentity(remote, peer);
+    });
   }
 
   /** Counts a responder's SA whose peer has not authenticated. */

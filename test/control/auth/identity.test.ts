@@ -4,6 +4,7 @@ import {
   acceptsIdentity,
   addressIdentity,
   fromBytes,
+  identityKey,
   identityText,
   localIdentity,
   matchIdentity,
@@ -97,6 +98,34 @@ describe('matching', () => {
     const utf8 = { idType: ID_TYPE.ID_DER_ASN1_DN, data: Uint8Array.from(printable.data) };
     utf8.data[11] = 0x0c;
     expect(matchIdentity(printable, utf8)).toBe(true);
+  });
+});
+
+describe('the key of an identity', () => {
+  const utf8 = { idType: ID_TYPE.ID_DER_ASN1_DN, data: parseIdentity('asn1dn:#300d310b300906035504030c026777').data };
+
+  it.each([
+    ['GW.Example.org', 'gw.example.org'],
+    ['alice@EXAMPLE.org', 'alice@example.org'],
+    ['CN=GW', 'CN=gw'],
+  ])('is the same for %s and %s, which match', (a, b) => {
+    expect(matchIdentity(parseIdentity(a), parseIdentity(b))).toBe(true);
+    expect(identityKey(parseIdentity(a))).toBe(identityKey(parseIdentity(b)));
+  });
+
+  it('is the same for one name in two string types', () => {
+    expect(matchIdentity(parseIdentity('CN=gw'), utf8)).toBe(true);
+    expect(identityKey(parseIdentity('CN=gw'))).toBe(identityKey(utf8));
+  });
+
+  it.each([
+    ['gw.example.org', 'keyid:67772e6578616d706c652e6f7267'],
+    ['Alice@example.org', 'alice@example.org'],
+    ['CN=a, O=b', 'O=b, CN=a'],
+    ['CN=a+O=b', 'CN=a, O=b'],
+    ['192.0.2.1', '::c000:201'],
+  ])('is another for %s than for %s', (a, b) => {
+    expect(identityKey(parseIdentity(a))).not.toBe(identityKey(parseIdentity(b)));
   });
 });
 

@@ -23,6 +23,7 @@ import type { Payload } from '../../wire/payloads/index.ts';
 import { notification } from '../../wire/payloads/notify.ts';
 import { authContext, identityOf, ownIdentity } from '../authentication.ts';
 import { byIdentity } from '../choose.ts';
+import { lostByPeer, rivalsOf } from '../contact.ts';
 import type { Context } from '../context.ts';
 import { Failure } from '../failure.ts';
 import { noteWindowSize } from '../features.ts';
@@ -30,7 +31,6 @@ import { because, destroy } from '../lifecycle.ts';
 import { adoptPpkKeys, namesPpk, withPpk } from '../ppk.ts';
 import type { IkeSa } from '../sa.ts';
 import { NONE } from '../small-map.ts';
-import { isUsable } from '../states.ts';
 import type { Answer, Received } from '../task.ts';
 import { established } from '../upkeep.ts';
 import { additionalAddresses, noteAddresses } from './mobike.ts';
@@ -120,10 +120,9 @@ function prove(cx: Context, sa: IkeSa, payloads: readonly Payload[], mixed: IkeK
 function establish(cx: Context, sa: IkeSa, payloads: readonly Payload[], proof: readonly Payload[]): Answer {
   const { connection } = sa;
   const { nonceI, nonceR } = sa.handshake!;
-  const rivals = connection.unique === 'never' ? [] : findRivals(cx, sa);
-  const initialContact = findNotify(payloads, NOTIFY.INITIAL_CONTACT) !== undefined && connection.unique !== 'never';
-  // RFC 7296 §2.4: a peer that has lost all state has not two SAs, but this one.
-  if (connection.unique === 'keep' && rivals.length > 0 && !initialContact) {
+  const lost = findNotify(payloads, NOTIFY.INITIAL_CONTACT) === undefined ? [] : lostByPeer(cx, sa);
+  const rivals = rivalsOf(cx, sa).filter((rival) => !lost.includes(rival));
+  if (connection.unique === 'keep' && rivals.length > 0) {
     throw refuse(`"${sa.remoteId!.text}" has an IKE SA already, and unique is "keep"`);
   }
   const answer = [...proof];
@@ -138,8 +137,8 @@ function establish(cx: Context, sa: IkeSa, payloads: readonly Payload[], proof: 
   return {
     payloads: answer,
     after: () => {
-      if (initialContact) forget(cx, rivals);
-      else if (connection.unique === 'replace')
+      forget(cx, lost);
+      if (connection.unique === 'replace')
         for (const rival of rivals) cx.operations.deleteIke(rival, 'replaced', 'the peer has a newer IKE SA');
     },
   };
@@ -174,11 +173,7 @@ function firstChild(
   }
 }
 
-/** @returns other IKE SAs between the same two identities */
-const findRivals = (cx: Context, sa: IkeSa): IkeSa[] =>
-  cx.table.ofSamePeer(sa).filter((other) => other !== sa && isUsable(other.state));
-
 /** RFC 7296 §2.4: the peer has lost all state, so there is nobody to send a Delete to. */
-function forget(cx: Context, rivals: readonly IkeSa[]): void {
-  for (const rival of rivals) destroy(cx, rival, 'replaced', because('ERR_INITIAL_CONTACT', 'the peer started afresh'));
+function forget(cx: Context, lost: readonly IkeSa[]): void {
+  for (const other of lost) destroy(cx, other, 'replaced', because('ERR_INITIAL_CONTACT', 'the peer started afresh'));
 }

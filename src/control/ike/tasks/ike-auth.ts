@@ -8,6 +8,7 @@
  */
 import { makeAuth, verifyAuth } from '../../auth/authenticate.ts';
 import { certPayloads, certRequest } from '../../auth/certificates.ts';
+import { namedIdentities } from '../../auth/identity.ts';
 import { announceChild, installChild } from '../../child/install.ts';
 import { deriveChildKeys } from '../../child/keymat.ts';
 import { acceptChild, type ChildOffer, offerChild } from '../../child/negotiation.ts';
@@ -17,6 +18,7 @@ import { find, findAll, findNotify } from '../../wire/message.ts';
 import type { Payload } from '../../wire/payloads/index.ts';
 import { notification } from '../../wire/payloads/notify.ts';
 import { authContext, identityOf, ownIdentity } from '../authentication.ts';
+import { isFirstContact } from '../contact.ts';
 import type { Context } from '../context.ts';
 import { enqueue, seal, send } from '../exchange.ts';
 import { Failure, peerFailure } from '../failure.ts';
@@ -46,6 +48,7 @@ export class IkeAuth implements Task {
     const handshake = sa.handshake!;
     handshake.authMessageId = sa.window.next;
     sa.localId = ownIdentity(cx, sa);
+    cx.table.fileEnds(sa);
     this.preparePpk(sa);
     const context = (keys?: IkeKeys) => authContext(cx, sa, 'initiator', sa.localId!, keys);
     const payloads: Payload[] = [
@@ -56,11 +59,11 @@ export class IkeAuth implements Task {
     const request = connection.sendCertreq ? certRequest(remote, cx.crypto) : undefined;
     if (request !== undefined) payloads.push(request);
     // Only an identity that names one peer tells the responder which of its own is meant.
-    const [peerId, ...others] = remote.ids;
-    if (peerId !== undefined && others.length === 0 && !peerId.text.includes('*')) {
+    const [peerId, ...others] = namedIdentities(remote) ?? [];
+    if (peerId !== undefined && others.length === 0) {
       payloads.push({ kind: 'IDr', idType: peerId.idType, data: peerId.data });
     }
-    if (cx.connections.isFirstContact(sa)) payloads.push(notification(NOTIFY.INITIAL_CONTACT));
+    if (isFirstContact(cx, sa)) payloads.push(notification(NOTIFY.INITIAL_CONTACT));
     if (connection.mobike) payloads.push(notification(NOTIFY.MOBIKE_SUPPORTED), ...additionalAddresses(cx, sa));
     if (this.mixed !== undefined) {
       payloads.push(ppkIdentity(connection));

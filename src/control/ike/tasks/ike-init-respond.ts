@@ -148,6 +148,7 @@ function accept(
   sa.lastReceived = cx.now;
   sa.state = 'CONNECTING';
   sa.handshake = {
+    begunAt: cx.now,
     nonceI: find(payloads, 'NONCE')!.data,
     nonceR: cx.crypto.random(NONCE_LENGTH),
     initRequest: message.data.slice(),

@@ -110,6 +110,7 @@ export class IkeInit implements Task {
 
   private begin(cx: Context, sa: IkeSa, offered: ReturnType<typeof offer>): void {
     sa.handshake = {
+      begunAt: cx.now,
       nonceI: cx.crypto.random(NONCE_LENGTH),
       nonceR: new Uint8Array(),
       initRequest: new Uint8Array(),
