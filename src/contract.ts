@@ -260,6 +260,8 @@ export interface RunningDataPlane extends DataPlane {
   changeBackends(change: (now: BackendChoice) => BackendChoice): Promise<void>;
   /** Dropped packets by reason (`assembly/drops.ts`, and the system's full queues), those that are not 0. */
   drops(): Readonly<Record<string, number>>;
+  /** All entries of the SPD, as they were installed. */
+  policies(): Iterable<readonly [PolicyHandle, PolicyParameters]>;
   policyCounters(policy: PolicyHandle): { readonly packets: number; readonly bytes: number } | undefined;
   /** Stops workers, removes device, routes and rules; under a second. */
   close(): Promise<void>;

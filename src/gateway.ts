@@ -16,6 +16,7 @@ import { ControlPlane, type Logger } from './control/control-plane.ts';
 import type { IkeEvent } from './control/ike/effects.ts';
 import { AddressMonitor } from './control/manage/address-monitor.ts';
 import type { Manageable, ReloadResult } from './control/manage/api.ts';
+import { childPolicies } from './control/manage/child-policies.ts';
 import { HostNames, hasHostName } from './control/manage/host-names.ts';
 import { ManualEntries } from './control/manage/manual.ts';
 import { ControlServer } from './control/manage/server.ts';
@@ -157,7 +158,10 @@ export class Gateway extends EventEmitter<GatewayEvents> implements Manageable {
       ikeSas: this.#controlPlane.status(),
       trapped: this.#controlPlane.trapped(),
       manualSas: this.#manual.sas(),
-      policies: this.#manual.policies(),
+      policies: [
+        ...this.#manual.policies(),
+        ...childPolicies(this.#dataPlane, this.#config.connections, this.#manual.policyHandles()),
+      ],
       drops: this.#dataPlane.drops(),
     };
   }

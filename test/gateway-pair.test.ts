@@ -99,6 +99,16 @@ describe('two gateways', () => {
       remoteTs: ['10.2.0.0/24'],
     });
     expect(peer!.children[0]).toMatchObject({ spiIn: child!.spiOut, spiOut: child!.spiIn, state: 'INSTALLED' });
+    expect(a.status().policies).toEqual([
+      {
+        name: 'home/net',
+        direction: 'out',
+        action: 'protect',
+        selector: '10.1.0.0/24 <> 10.2.0.0/24',
+        packets: 0,
+        bytes: 0,
+      },
+    ]);
     expect(events.map(({ type }) => type)).toEqual(['ike-up', 'child-up']);
   });
 
@@ -144,7 +154,7 @@ describe('two gateways', () => {
 
   it('take it down again, on both sides', async () => {
     await a.down('home');
-    expect(a.status().ikeSas).toEqual([]);
+    expect([a.status().ikeSas, a.status().policies]).toEqual([[], []]);
     await expect.poll(() => b.status().ikeSas).toEqual([]);
     await expect(a.rekey('net')).rejects.toMatchObject({ code: 'ERR_NOT_UP' });
     expect(events.map(({ type }) => type).slice(-2)).toEqual(['child-down', 'ike-down']);

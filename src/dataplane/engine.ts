@@ -248,6 +248,10 @@ class Engine extends EventEmitter<EventMap> implements RunningDataPlane {
     this.#descriptors.clear?.remove(`policy ${policy}`);
   }
 
+  policies(): Iterable<readonly [PolicyHandle, PolicyParameters]> {
+    return this.#spd.entries();
+  }
+
   policyCounters(policy: PolicyHandle): { readonly packets: number; readonly bytes: number } | undefined {
     return this.#spd.counters(policy);
   }

@@ -137,6 +137,11 @@ export class Spd {
     return { packets: long(R.POLICY_PACKETS), bytes: long(R.POLICY_BYTES) };
   }
 
+  /** @returns all policies in force, with what they were installed with */
+  *entries(): Generator<readonly [PolicyHandle, PolicyParameters]> {
+    for (const [handle, { parameters }] of this.#installed) yield [handle, parameters];
+  }
+
   /** @returns what a policy was installed with */
   parameters(handle: PolicyHandle): PolicyParameters | undefined {
     return this.#installed.get(handle)?.parameters;

@@ -89,7 +89,7 @@ const METRICS: readonly Metric[] = [
   {
     kind: 'counter',
     name: 'espalier_policy_packets_total',
-    help: 'Packets that met an SPD entry of the configuration',
+    help: 'Packets that met an SPD entry: one of the configuration, or connection/child',
     labels: ['policy', 'direction', 'action'],
     values: ({ policies }) =>
       policies.map(({ name, direction, action, packets }) => [[name, direction, action], packets]),

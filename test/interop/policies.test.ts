@@ -100,7 +100,11 @@ describe('policies of the configuration', () => {
     expect(received.sha256).toBe(sent.sha256);
     expect((await watch.stop()).clear).toEqual({});
     const { policies, drops } = a.status();
-    expect(policies).toMatchObject([{ name: 'quiet', action: 'discard' }]);
+    const families = [
+      { name: 'pair/net', action: 'protect' },
+      { name: 'pair/net', action: 'protect' },
+    ];
+    expect(policies).toMatchObject([{ name: 'quiet', action: 'discard', packets: 3 }, ...families]);
     expect(drops).toMatchObject({ XfrmOutPolBlock: 3 });
   });
 

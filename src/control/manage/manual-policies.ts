@@ -94,6 +94,10 @@ export class ManualPolicies {
     this.#routes = new Set();
   }
 
+  handles(): ReadonlySet<PolicyHandle> {
+    return new Set(this.#installed.map(({ handle }) => handle));
+  }
+
   status(): PolicyStatus[] {
     return this.#installed.map(({ config, handle }) => ({
       name: config.name,
@@ -156,7 +160,7 @@ const prefixesToRoute = (policies: readonly PolicyConfig[]): Set<string> =>
       .flatMap(({ selector }) => prefixesOf(selector.remote.addresses)),
   );
 
-function selectorText({ protocol, local, remote }: TrafficSelector): string {
+export function selectorText({ protocol, local, remote }: TrafficSelector): string {
   const side = ({ addresses, ports }: TrafficSelector['local']): string => {
     const range = formatRange(addresses);
     return ports.from === 0 && ports.to === 65_535 ? range : `${range} port ${ports.from}-${ports.to}`;

@@ -2,7 +2,7 @@
  * What the configuration puts into the SAD and the SPD itself (RFC 4301 §4.5.1, manual techniques):
  * SAs with their keys, and policies that no child makes.
  */
-import type { SaHandle } from '../../contract.ts';
+import type { PolicyHandle, SaHandle } from '../../contract.ts';
 import type { Config } from '../config/model.ts';
 import { Keepalives } from './keepalives.ts';
 import { type ManualPlane, ManualPolicies, type PolicyChange } from './manual-policies.ts';
@@ -63,6 +63,10 @@ export class ManualEntries {
 
   sas(): ManualSaStatus[] {
     return this.#sas.status();
+  }
+
+  policyHandles(): ReadonlySet<PolicyHandle> {
+    return this.#policies.handles();
   }
 
   policies(): PolicyStatus[] {

@@ -86,8 +86,9 @@ export interface ManualSaStatus {
   readonly counters?: SaCounters;
 }
 
-/** An SPD entry of the configuration. */
+/** An SPD entry. */
 export interface PolicyStatus {
+  /** Of the configuration: `policies` or `sas`. Of a child: `connection/child`. */
   readonly name: string;
   readonly direction: Direction;
   readonly action: 'protect' | 'bypass' | 'discard';
