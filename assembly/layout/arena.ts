@@ -301,9 +301,9 @@ export const ARENA_MERGES_SIZE = 65536;
 /** Fragments seen lately, see assembly/ip/fragment.ts. */
 export const ARENA_FRAGMENTS = ARENA_MERGES + ARENA_MERGES_SIZE;
 export const ARENA_FRAGMENTS_SIZE = 65536;
-/** For `initialiseCrypto`. */
+/** For `initialiseCrypto`: CRYPTO_SCRATCH_SIZE of ../layout.ts. */
 export const ARENA_CRYPTO = ARENA_FRAGMENTS + ARENA_FRAGMENTS_SIZE;
-export const ARENA_CRYPTO_SIZE = 655360;
+export const ARENA_CRYPTO_SIZE = 786432;
 /** Copies of the PACKETs that go to one of several backends, see src/dataplane/backends/split.ts. */
 export const ARENA_GATHER = ARENA_CRYPTO + ARENA_CRYPTO_SIZE;
 export const GATHER_MAX = 512;

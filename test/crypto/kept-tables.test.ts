@@ -1,5 +1,6 @@
 /** What an instance of the kernel keeps of the KEYs it works with: right for each, whoever else is in work, and gone on demand. */
 import { describe, expect, it } from 'vitest';
+import { ARENA_CRYPTO_SIZE } from '../../assembly/layout/arena.ts';
 import { CRYPTO_SCRATCH_SIZE, CRYPTO_WORK_SIZE, STATUS_OK } from '../../assembly/layout.ts';
 import { type CipherSuite, ENCR, INTEG, suiteLengths, suiteName } from '../../src/algorithms.ts';
 import { compileKernel, instantiateKernel } from '../../src/dataplane/kernel.ts';
@@ -15,6 +16,11 @@ const PACKETS = 13;
 const LENGTH = 800;
 const KEYS = 70;
 const IN_A_BATCH = 39;
+
+// Written twice, as layouts import nothing.
+it('have as much room in a worker as the kernel takes', () => {
+  expect(ARENA_CRYPTO_SIZE).toBe(CRYPTO_SCRATCH_SIZE);
+});
 
 describe.each(BUILDS)('tables that are kept, %s build', async (build) => {
   const lab = await Laboratory.open(build);

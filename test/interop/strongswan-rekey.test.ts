@@ -17,14 +17,24 @@ const RESPONSES = 'udp dport 4500 @th,64,32 0 @th,248,8 & 0x20 == 0x20 drop';
 
 type Subject = 'child' | 'ike';
 
-describe('rekeying with a strongSwan peer', () => {
+/** A key exchange in a child's proposal: each rekeying of it has one, too. */
+const PFS = { child: { esp_proposals: ['aes128gcm16-x25519'] } };
+
+describe.each([
+  { peer: 'a strongSwan that is called', changes: {}, call: ({ espalier }: Pair) => espalier.client.up('net') },
+  {
+    peer: 'a strongSwan that calls, with perfect forward secrecy',
+    changes: PFS,
+    call: async ({ strongswan }: Pair) => strongswan.swanctl('--initiate', '--child', 'net'),
+  },
+])('rekeying with $peer', ({ changes, call }) => {
   let pair: Pair;
 
   beforeAll(async () => {
     pair = new Pair({ strongswan: IMPATIENT.strongswan });
-    await pair.strongswan.start(theirs());
-    await pair.espalier.start(ours(), IMPATIENT.sections);
-    await pair.espalier.client.up('net');
+    await pair.strongswan.start(theirs(changes));
+    await pair.espalier.start(ours(changes), IMPATIENT.sections);
+    await call(pair);
   });
 
   afterEach(() => losing(''));
