@@ -133,8 +133,79 @@ describe('MOBIKE (RFC 4555)', () => {
   });
 });
 
+describe('a responder whose addresses change (RFC 4555 §3.6)', () => {
+  const OTHER = '198.51.100.77';
+  const move = ({ network, right }: ReturnType<typeof established>, from: string, to: string) => {
+    network.addresses.delete(from);
+    network.addresses.set(to, right);
+    network.feed(right, { type: 'addresses', addresses: [to] });
+  };
+  const expectAt = ({ left, right }: ReturnType<typeof established>, address: string) => {
+    expect([left.sas.size, right.sas.size]).toEqual([2, 2]);
+    for (const sa of left.sas.values()) expect(sa.remote.address).toBe(address);
+    for (const sa of right.sas.values()) expect(sa.local.address).toBe(address);
+  };
+
+  test('tells from where it is now, and the initiator moves the SA there', () => {
+    const made = established();
+    move(made, RIGHT, OTHER);
+    made.network.settle();
+    expect(made.right.trace.slice(4, 8)).toEqual([
+      'sent INFORMATIONAL 0: HDR, SK {N(NO_ADDITIONAL_ADDRESSES)} -->',
+      'received INFORMATIONAL 0: <-- HDR, SK {}',
+      'received INFORMATIONAL 2: HDR, SK {N(UPDATE_SA_ADDRESSES), N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)} -->',
+      'sent INFORMATIONAL 2: <-- HDR, SK {N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)}',
+    ]);
+    expectAt(made, OTHER);
+  });
+
+  test('is found again when it comes back before the initiator could go there', () => {
+    for (const stay of [0, 5, 12, 25, 45]) {
+      const made = established();
+      move(made, RIGHT, OTHER);
+      made.network.pass(stay);
+      move(made, OTHER, RIGHT);
+      made.network.pass(20_000);
+      expectAt(made, RIGHT);
+    }
+  });
+
+  test('is found in the middle of a rekeying by either side', () => {
+    for (const by of ['left', 'right'] as const)
+      for (const after of [0, 5, 15, 25]) {
+        const made = established();
+        made.network.command(made[by], 'rekey', by === 'left' ? 'right' : 'left');
+        made.network.pass(after);
+        move(made, RIGHT, OTHER);
+        made.network.pass(20_000);
+        expectAt(made, OTHER);
+        const states = made.left.core.status(made.network.now).map(({ state }) => state);
+        expect(states.filter((state) => state === 'ESTABLISHED')).toHaveLength(1);
+      }
+  });
+});
+
 describe('a peer with several addresses', () => {
   const SECOND = '198.51.100.2';
+
+  test('tells when one of those that it does not use has come or gone, in either role', () => {
+    const sides = { left: { mobike: true }, right: { mobike: true } };
+    for (const [own, address, second] of [
+      ['left', LEFT, NEW],
+      ['right', RIGHT, SECOND],
+    ] as const) {
+      const made = established({ ...sides, [`${own}Gateway`]: { listen: [address, second] } });
+      const tell = (addresses: readonly string[]) => {
+        const before = made[own].trace.length;
+        made.network.feed(made[own], { type: 'addresses', addresses });
+        made.network.settle();
+        return made[own].trace.slice(before).filter((line) => line.startsWith('sent'));
+      };
+      expect(tell([address])).toEqual([expect.stringContaining('HDR, SK {N(NO_ADDITIONAL_ADDRESSES)} -->')]);
+      expect(tell([address, '192.0.2.200'])).toEqual([]);
+      expect(tell([address, second])).toEqual([expect.stringContaining('HDR, SK {N(ADDITIONAL_IP4_ADDRESS)} -->')]);
+    }
+  });
 
   test('is found at another one when the first no longer answers (RFC 4555 §3.10)', () => {
     const { network, left, right } = pair({

@@ -26,7 +26,7 @@ export interface Operations {
   reauthenticate(sa: IkeSa): void;
   deleteIke(sa: IkeSa, cause: Cause, reason: string): void;
   checkLiveness(sa: IkeSa): void;
-  updateAddresses(sa: IkeSa, addresses: readonly string[]): void;
+  updateAddresses(sa: IkeSa, addresses: readonly string[], before: readonly string[] | undefined): void;
 }
 
 /** The parts of a context that live as long as the core. */
@@ -49,6 +49,8 @@ export class Context {
   now = 0;
   config: Config;
   readonly credentials = new Credentials();
+  /** This host's addresses, once they have changed. */
+  addresses: readonly string[] | undefined;
   readonly parts: ContextParts;
   /** Child SAs by the key of either direction, as long as that direction is installed. */
   readonly children = new Map<SaKey, ChildSa>();

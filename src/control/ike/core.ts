@@ -152,7 +152,9 @@ export class IkeCore {
       this.cx.operations.deleteChild(child.owner, child, 'failed', `it could not be installed: ${reason}`);
     },
     addresses: ({ addresses }) => {
-      for (const sa of this.cx.table.all()) this.cx.operations.updateAddresses(sa, addresses);
+      const before = this.cx.addresses;
+      this.cx.addresses = addresses;
+      for (const sa of this.cx.table.all()) this.cx.operations.updateAddresses(sa, addresses, before);
       this.cx.connections.addressesChanged(addresses);
     },
   };

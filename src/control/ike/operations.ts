@@ -98,7 +98,7 @@ export function operations(cx: Context): Operations {
       if (isUsable(sa.state)) enqueue(cx, sa, new Liveness());
     },
 
-    updateAddresses: (sa, addresses) => updateAddresses(cx, sa, addresses),
+    updateAddresses: (sa, addresses, before) => updateAddresses(cx, sa, addresses, before),
   };
 }
 

@@ -1,11 +1,15 @@
 /**
- * MOBIKE (RFC 4555): the initiator of the IKE SA moves it, with its children, to other addresses.
+ * MOBIKE (RFC 4555): the initiator of the IKE SA moves it, with its children, to other addresses. Either side tells
+ * when it has others than before; the responder does so from where it is now, and the initiator moves the SA there.
  *
  *   HDR, SK {N(UPDATE_SA_ADDRESSES), N(NAT_DETECTION_*)+} -->
  *                        <-- HDR, SK {N(NAT_DETECTION_*)+}
  *   return routability, from the side that was told:
  *                        <-- HDR, SK {N(COOKIE2)}
  *   HDR, SK {N(COOKIE2)} -->
+ *   other addresses than before, from either side:
+ *   HDR, SK {N(ADDITIONAL_IP*_ADDRESS)+ | N(NO_ADDITIONAL_ADDRESSES)} -->
+ *                        <-- HDR, SK {}
  */
 import type { Endpoint } from '../../../contract.ts';
 import { isEncapsulated } from '../../child/keymat.ts';
@@ -29,10 +33,15 @@ import { pathChanged } from '../upkeep.ts';
 const MAX_ADDRESSES = 16;
 const COOKIE2_LENGTH = 16;
 
+/** @param present this host's addresses, as far as they are known: what is configured may have come or gone */
+const others = (cx: Context, { local }: IkeSa, present: readonly string[] | undefined): readonly string[] =>
+  cx.config.gateway.listen
+    .filter((address) => address !== local.address && (present === undefined || present.includes(address)))
+    .slice(0, MAX_ADDRESSES);
+
 /** @returns our other configured addresses, for the peer to fall back on (RFC 4555 §3.4) */
 export function additionalAddresses(cx: Context, sa: IkeSa): NotifyPayload[] {
-  const others = cx.config.gateway.listen.filter((address) => address !== sa.local.address).slice(0, MAX_ADDRESSES);
-  return others.map((address) => {
+  return others(cx, sa, cx.addresses).map((address) => {
     const bytes = addressBytes(address);
     return notification(bytes.length === 4 ? NOTIFY.ADDITIONAL_IP4_ADDRESS : NOTIFY.ADDITIONAL_IP6_ADDRESS, bytes);
   });
@@ -98,6 +107,23 @@ export class UpdateAddresses implements Task {
   }
 }
 
+/** Tells the peer which other addresses we have by now; the one in use is in the message's own header (RFC 4555 §3.6). */
+export class TellAddresses implements Task {
+  readonly name = 'list of addresses';
+  readonly exchange = EXCHANGE.INFORMATIONAL;
+  readonly exclusive = false;
+
+  build(cx: Context, sa: IkeSa): Payload[] | undefined {
+    if (!isUsable(sa.state)) return undefined;
+    const list = additionalAddresses(cx, sa);
+    return list.length > 0 ? list : [notification(NOTIFY.NO_ADDITIONAL_ADDRESSES)];
+  }
+
+  process(): Progress {
+    return 'done';
+  }
+}
+
 /** Makes sure that the peer is where it says, before it can have us flood somebody else (RFC 4555 §3.7). */
 class ReturnRoutability implements Task {
   readonly name = 'return routability check';
@@ -119,24 +145,57 @@ class ReturnRoutability implements Task {
   }
 }
 
-/** This host's addresses changed: an SA whose own is gone goes on from another one. */
-export function updateAddresses(cx: Context, sa: IkeSa, addresses: readonly string[]): void {
-  if (!sa.originator || !sa.peer.mobike || addresses.includes(sa.local.address)) return;
-  const family = sa.remote.address.includes(':');
-  const nearest = cx.environment.sourceAddress(sa.remote.address);
-  const address = addresses.find((each) => each === nearest) ?? addresses.find((each) => each.includes(':') === family);
+/**
+ * This host's addresses changed: an SA whose own is gone goes on from another one, and the peer hears which there are.
+ * @param before what they were, if that is known
+ */
+export function updateAddresses(
+  cx: Context,
+  sa: IkeSa,
+  addresses: readonly string[],
+  before: readonly string[] | undefined,
+): void {
+  if (!sa.peer.mobike) return;
+  if (addresses.includes(sa.local.address)) {
+    if (others(cx, sa, addresses).join() !== others(cx, sa, before).join()) enqueue(cx, sa, new TellAddresses());
+    return;
+  }
+  const address = anotherAddress(cx, sa, addresses);
   if (address === undefined) return;
   sa.local = { ...sa.local, address };
   // RFC 4555 §3.5: what is under way goes out again, from the new address, before anything else.
   resend(cx, sa);
   // Of an SA that is on its way out nothing becomes of it, unless a rekeying still under way makes it an heir.
-  enqueue(cx, sa, new UpdateAddresses());
+  if (sa.originator) enqueue(cx, sa, new UpdateAddresses());
+  if (!sa.originator || cx.config.gateway.listen.length > 0) enqueue(cx, sa, new TellAddresses());
 }
 
-/** A rekeying came first: what the peer has not heard of our address it is told over the new SA. */
+/** @returns an address that we listen at, and that the peer is reached from */
+function anotherAddress(cx: Context, { remote }: IkeSa, addresses: readonly string[]): string | undefined {
+  const { listen } = cx.config.gateway;
+  const usable = addresses.filter((each) => listen.length === 0 || listen.includes(each));
+  const nearest = cx.environment.sourceAddress(remote.address);
+  const isIpv6 = remote.address.includes(':');
+  return usable.find((each) => each === nearest) ?? usable.find((each) => each.includes(':') === isIpv6);
+}
+
+/** A rekeying came first: what the peer has not heard of our addresses it is told over the new SA. */
 export function inheritUpdate(cx: Context, old: IkeSa, next: IkeSa): void {
   const tasks = [...old.queue, ...[...old.window.outstanding.values()].map(({ task }) => task)];
-  if (tasks.some((task) => task instanceof UpdateAddresses)) enqueue(cx, next, new UpdateAddresses());
+  for (const Kind of [UpdateAddresses, TellAddresses])
+    if (tasks.some((task) => task instanceof Kind)) enqueue(cx, next, new Kind());
+}
+
+/**
+ * The responder has told its addresses, from one that we did not know it by, and the one that we use is not among them:
+ * it is gone, and the SA goes where the responder is now (RFC 4555 §3.6). Children follow when it answers from there.
+ */
+function leaveGoneAddress(cx: Context, sa: IkeSa): void {
+  const { remote } = sa.arrivedAt;
+  if (!sa.originator || remote.address === sa.remote.address || sa.peerAddresses.includes(sa.remote.address)) return;
+  sa.remote = remote;
+  resend(cx, sa);
+  enqueue(cx, sa, new UpdateAddresses());
 }
 
 /**
@@ -161,7 +220,7 @@ export function respondMobike(cx: Context, sa: IkeSa, { message, payloads }: Rec
   const lists = [...LISTS, NOTIFY.NO_ADDITIONAL_ADDRESSES];
   if (findAll(payloads, 'N').some(({ notify }) => lists.includes(notify))) {
     noteAddresses(sa, payloads);
-    return { payloads: echo };
+    return { payloads: echo, after: () => leaveGoneAddress(cx, sa) };
   }
   return echo.length > 0 ? { payloads: echo } : respondNatProbe(cx, sa, payloads);
 }
