@@ -122,4 +122,34 @@ describe('MOBIKE', () => {
     expect(await until(() => pair.agrees())).toBe(true);
     await pair.carries();
   });
+
+  it('is followed by a strongSwan that had called it, where Espalier moves', async () => {
+    await start(ours({ connection: { local_addrs: ['%any'] } }), theirs({}), 'gatewayA', false);
+    pair.strongswan.swanctl('--initiate', '--child', 'net');
+    await pair.carries();
+    const [before] = await pair.established();
+    move();
+    expect(await isReachable()).toBe(true);
+    expect(await pair.established()).toMatchObject([{ spiI: before!.spiI, local: { address: OTHER_WAN } }]);
+    expect(pair.strongswan.swanctl('--list-sas')).toContain(OTHER_WAN);
+    expect(await until(() => pair.agrees())).toBe(true);
+    await pair.carries();
+  });
+
+  it('follows a strongSwan that it had called, where that one moves', async () => {
+    await start(
+      ours({ ...SWAPPED.ours, connection: { ...SWAPPED.ours.connection, remote_addrs: [WAN_A] } }),
+      theirs(SWAPPED.theirs),
+      'gatewayB',
+      false,
+    );
+    await pair.espalier.client.up('net');
+    await pair.carries();
+    const [before] = await pair.established();
+    move();
+    expect(await isReachable()).toBe(true);
+    expect(await pair.established()).toMatchObject([{ spiI: before!.spiI, remote: { address: OTHER_WAN } }]);
+    expect(await until(() => pair.agrees())).toBe(true);
+    await pair.carries();
+  });
 });
