@@ -1,8 +1,10 @@
 /** What leaves a gateway, and how, as an observer on the way to its peer sees it. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ADDRESSES } from '../../src/demo/bed.ts';
 import { GatewayPair, type PairOptions, until } from './gateway-pair.ts';
-import { ping, transfer } from './hosts.ts';
+import { datagrams, ping, transfer } from './hosts.ts';
 import { WireWatch } from './wire-watch.ts';
 
 const [HOST_B, HOST_B6] = ADDRESSES.hostB;
@@ -121,6 +123,38 @@ describe('policies of the configuration', () => {
     // The answers come through the tunnel: the peer has no such policy.
     expect(clear).toEqual({ '10.1.0.2 > 10.2.0.2 protocol 1': 3 });
     expect(a.status().policies).toContainEqual(expect.objectContaining({ name: 'open', direction: 'out', packets: 3 }));
+  });
+});
+
+describe('a reload under traffic', () => {
+  const MANUAL = `
+sas:
+  out: {direction: out, spi: 0x1001, local: 192.0.2.1, remote: 192.0.2.2, algorithm: aes128gcm16,
+    key: 0x000102030405060708090a0b0c0d0e0f10111213, local_ts: 10.1.0.0/24, remote_ts: 10.2.0.0/24}
+`;
+
+  it('lets nothing leave in the clear where a manual SA takes over from a child, and a child from that', async () => {
+    const { a, bed } = await start();
+    const file = join(a.directory, 'espalier.yaml');
+    const negotiated = readFileSync(file, 'utf8');
+    const byHand = negotiated.slice(0, negotiated.indexOf('connections:')) + MANUAL;
+    const reload = (text: string) => {
+      writeFileSync(file, text, { mode: 0o600 });
+      a.cli('reload');
+    };
+    a.cli('up', 'net');
+    const watch = await WireWatch.start(bed);
+    const traffic = datagrams(bed, 'hostA', 'hostB', HOST_B, { count: 60_000, bytes: 100, perSecond: 5000 });
+    await until('it flows', () => a.status().policies.some(({ packets }) => packets > 1000));
+    reload(byHand);
+    expect(a.status()).toMatchObject({ ikeSas: [], policies: [{ name: 'out' }] });
+    reload(byHand.replace('0x1001', '0x1002'));
+    reload(negotiated);
+    expect(a.status()).toMatchObject({ manualSas: [], policies: [] });
+    reload(byHand.replace('0x1001', '0x1003'));
+    await traffic;
+    expect(a.status().manualSas[0]?.counters?.packets).toBeGreaterThan(0);
+    expect((await watch.stop()).clear).toEqual({});
   });
 });
 
