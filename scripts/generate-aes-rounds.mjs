@@ -46,10 +46,11 @@ u0 = v128.load(set, ${products(column) + 16});
 u1 = v128.xor(v128.load(set, ${products(column) + 32}), v128.load(set, ${products(column) + 64}));
 u2 = v128.load(set, ${products(column) + 80});
 u3 = v128.xor(v128.load(set, ${products(column) + 96}), v128.load(set, ${products(column)}));
-t = v128.xor(v128.xor(u0, u1), v128.xor(u2, u3));
+u01 = v128.xor(u0, u1);
+u23 = v128.xor(u2, u3);
 ${[0, 1, 2, 3]
-  .map((row) => [row, 64 * column + 16 * row])
-  .map(([row, at]) => `v128.store(set, v128.xor(v128.xor(u${row}, t), v128.load(keys, ${at})), ${at});`)
+  .map((row) => [row, `v128.xor(u${row ^ 1}, u${row < 2 ? 23 : '01'})`, 64 * column + 16 * row])
+  .map(([_, others, at]) => `v128.store(set, v128.xor(${others}, v128.load(keys, ${at})), ${at});`)
   .join('\n')}`;
 
 const source = `// Printed by scripts/generate-aes-rounds.mjs: do not edit.
@@ -76,7 +77,7 @@ export function middleRounds(state: usize, sets: i32, keys: usize, rounds: i32):
       let x1: v128, k1: v128, i1: v128, j1: v128, ak1: v128, io1: v128, jo1: v128, double1: v128;
 ${COLUMNS.flatMap((column) => [0, 2].map((row) => indent(substitute(column, row), 6))).join('\n\n')}
 
-      let u0: v128, u1: v128, u2: v128, u3: v128, t: v128;
+      let u0: v128, u1: v128, u2: v128, u3: v128, u01: v128, u23: v128;
 ${COLUMNS.map((column) => indent(add(column), 6)).join('\n\n')}
     }
   }

@@ -12,7 +12,7 @@
  * scripts/generate-aes-tables.mjs), so that a column costs only XORs (indices mod 4):
  *
  *     u_q = T_q + D_{q+1}      t = u_0 + u_1 + u_2 + u_3 = S_0 + S_1 + S_2 + S_3
- *     u_q + t = 2·S_q + 3·S_{q+1} + S_{q+2} + S_{q+3}
+ *     u_q + t = 2·S_q + 3·S_{q+1} + S_{q+2} + S_{q+3}      which is the sum of the other three u
  *
  * Between rounds bytes are nibble pairs of the tower field; only the last round prints bytes. The
  * S-box's constant 0x63 goes through ShiftRows and MixColumns unchanged, so it sits in the round keys.

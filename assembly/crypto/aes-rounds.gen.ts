@@ -180,46 +180,50 @@ export function middleRounds(state: usize, sets: i32, keys: usize, rounds: i32):
       v128.store(set, v128.xor(triple0, double1), 720);
       v128.store(set, v128.xor(lookUp(tripleU, io1), lookUp(tripleT, jo1)), 736);
 
-      let u0: v128, u1: v128, u2: v128, u3: v128, t: v128;
+      let u0: v128, u1: v128, u2: v128, u3: v128, u01: v128, u23: v128;
       u0 = v128.load(set, 272);
       u1 = v128.xor(v128.load(set, 288), v128.load(set, 320));
       u2 = v128.load(set, 336);
       u3 = v128.xor(v128.load(set, 352), v128.load(set, 256));
-      t = v128.xor(v128.xor(u0, u1), v128.xor(u2, u3));
-      v128.store(set, v128.xor(v128.xor(u0, t), v128.load(keys, 0)), 0);
-      v128.store(set, v128.xor(v128.xor(u1, t), v128.load(keys, 16)), 16);
-      v128.store(set, v128.xor(v128.xor(u2, t), v128.load(keys, 32)), 32);
-      v128.store(set, v128.xor(v128.xor(u3, t), v128.load(keys, 48)), 48);
+      u01 = v128.xor(u0, u1);
+      u23 = v128.xor(u2, u3);
+      v128.store(set, v128.xor(v128.xor(u1, u23), v128.load(keys, 0)), 0);
+      v128.store(set, v128.xor(v128.xor(u0, u23), v128.load(keys, 16)), 16);
+      v128.store(set, v128.xor(v128.xor(u3, u01), v128.load(keys, 32)), 32);
+      v128.store(set, v128.xor(v128.xor(u2, u01), v128.load(keys, 48)), 48);
 
       u0 = v128.load(set, 400);
       u1 = v128.xor(v128.load(set, 416), v128.load(set, 448));
       u2 = v128.load(set, 464);
       u3 = v128.xor(v128.load(set, 480), v128.load(set, 384));
-      t = v128.xor(v128.xor(u0, u1), v128.xor(u2, u3));
-      v128.store(set, v128.xor(v128.xor(u0, t), v128.load(keys, 64)), 64);
-      v128.store(set, v128.xor(v128.xor(u1, t), v128.load(keys, 80)), 80);
-      v128.store(set, v128.xor(v128.xor(u2, t), v128.load(keys, 96)), 96);
-      v128.store(set, v128.xor(v128.xor(u3, t), v128.load(keys, 112)), 112);
+      u01 = v128.xor(u0, u1);
+      u23 = v128.xor(u2, u3);
+      v128.store(set, v128.xor(v128.xor(u1, u23), v128.load(keys, 64)), 64);
+      v128.store(set, v128.xor(v128.xor(u0, u23), v128.load(keys, 80)), 80);
+      v128.store(set, v128.xor(v128.xor(u3, u01), v128.load(keys, 96)), 96);
+      v128.store(set, v128.xor(v128.xor(u2, u01), v128.load(keys, 112)), 112);
 
       u0 = v128.load(set, 528);
       u1 = v128.xor(v128.load(set, 544), v128.load(set, 576));
       u2 = v128.load(set, 592);
       u3 = v128.xor(v128.load(set, 608), v128.load(set, 512));
-      t = v128.xor(v128.xor(u0, u1), v128.xor(u2, u3));
-      v128.store(set, v128.xor(v128.xor(u0, t), v128.load(keys, 128)), 128);
-      v128.store(set, v128.xor(v128.xor(u1, t), v128.load(keys, 144)), 144);
-      v128.store(set, v128.xor(v128.xor(u2, t), v128.load(keys, 160)), 160);
-      v128.store(set, v128.xor(v128.xor(u3, t), v128.load(keys, 176)), 176);
+      u01 = v128.xor(u0, u1);
+      u23 = v128.xor(u2, u3);
+      v128.store(set, v128.xor(v128.xor(u1, u23), v128.load(keys, 128)), 128);
+      v128.store(set, v128.xor(v128.xor(u0, u23), v128.load(keys, 144)), 144);
+      v128.store(set, v128.xor(v128.xor(u3, u01), v128.load(keys, 160)), 160);
+      v128.store(set, v128.xor(v128.xor(u2, u01), v128.load(keys, 176)), 176);
 
       u0 = v128.load(set, 656);
       u1 = v128.xor(v128.load(set, 672), v128.load(set, 704));
       u2 = v128.load(set, 720);
       u3 = v128.xor(v128.load(set, 736), v128.load(set, 640));
-      t = v128.xor(v128.xor(u0, u1), v128.xor(u2, u3));
-      v128.store(set, v128.xor(v128.xor(u0, t), v128.load(keys, 192)), 192);
-      v128.store(set, v128.xor(v128.xor(u1, t), v128.load(keys, 208)), 208);
-      v128.store(set, v128.xor(v128.xor(u2, t), v128.load(keys, 224)), 224);
-      v128.store(set, v128.xor(v128.xor(u3, t), v128.load(keys, 240)), 240);
+      u01 = v128.xor(u0, u1);
+      u23 = v128.xor(u2, u3);
+      v128.store(set, v128.xor(v128.xor(u1, u23), v128.load(keys, 192)), 192);
+      v128.store(set, v128.xor(v128.xor(u0, u23), v128.load(keys, 208)), 208);
+      v128.store(set, v128.xor(v128.xor(u3, u01), v128.load(keys, 224)), 224);
+      v128.store(set, v128.xor(v128.xor(u2, u01), v128.load(keys, 240)), 240);
     }
   }
 }

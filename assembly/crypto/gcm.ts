@@ -48,9 +48,10 @@ import {
   hashFlush,
   hashPadded,
   hashStart,
-  timesH,
+  timesPower,
 } from "./ghash";
 import { HASH_LANES, hashLanes, LANES_SCRATCH_SIZE, messageBlocks } from "./ghash-lanes";
+import { aadPrefix, hashShort, isShortMessage } from "./ghash-short";
 import { accept, rejectIcv, tagDiffers } from "./verdict";
 
 /** What a run does to a packet. */
@@ -109,7 +110,7 @@ function setup(key: usize, from: usize, keyLength: u32, scratch: usize): void {
   let power = encryptZero(keys, keyLength, scratch);
   memory.fill(keys, 0, SLICED_KEYS_MAX);
   for (let n: u32 = 1; n <= GHASH_BLOCKS; n++) {
-    if (n > 1) power = timesH(tables, scratch, power);
+    if (n > 1) power = timesPower(tables, 1, scratch, power);
     v128.store(powers + ((n - 1) << 4), power);
     if (n <= FEW_BLOCKS) expandPower(tables, n, power);
   }
@@ -229,11 +230,29 @@ function runSame(mode: Mode, list: usize, count: i32, own: usize, kept: usize, s
       continue;
     }
     if (seal) cryptPackets(packets, lanes, streams, scratch);
-    let hash = hashLanes(packets, tables, scratch + LANES);
+    let hash = hashFour(packets, tables, scratch + LANES);
     for (let lane = 0; lane < lanes; lane++, hash += 16, streams += STREAM_SIZE) {
       finish(mode, load<u32>(packets + (lane << 2)), streams, v128.load(hash), scratch, seal);
     }
   }
+}
+
+/** Hashes of four packets. */
+@inline
+function hashFour(packets: usize, tables: usize, scratch: usize): usize {
+  const packet: usize = load<u32>(packets);
+  const aadLength = load<u32>(packet, PACKET_AAD_LENGTH);
+  const length = load<u32>(packet, PACKET_LENGTH);
+  if (!isShortMessage(aadLength, length)) return hashLanes(packets, tables, scratch);
+  const prefix = aadPrefix(packet, aadLength);
+  for (let lane = 1; lane < HASH_LANES; lane++) {
+    const other: usize = load<u32>(packets + (lane << 2));
+    if (
+      load<u32>(other, PACKET_AAD_LENGTH) != aadLength || load<u32>(other, PACKET_LENGTH) != length ||
+      aadPrefix(other, aadLength) != prefix
+    ) return hashLanes(packets, tables, scratch);
+  }
+  return hashShort(packets, prefix, tables, scratch);
 }
 
 /** Do the first packets' hashes cost less side by side? A block of four lanes costs as much as three alone. */

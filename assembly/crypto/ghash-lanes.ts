@@ -17,7 +17,8 @@
  * A product of a word is made as in ghash.ts, by nibbles: byte q of Y_p·W, where Y_p is one of a
  * word's four bytes, is two look-ups in tables that depend on q and W alone; W has 32 bits, so q = 0 … 4.
  * That is 90 look-ups for four blocks, where ghash.ts has 128, and all that comes after (columns to
- * words, nine products to one, reduction) is done for six blocks of each message at a time.
+ * words, nine products to one, reduction) is done for six blocks of each message at a time. scripts/generate-ghash-sums.mjs
+ * has the look-ups.
  *
  * Messages end together: a message that is shorter than the longest begins with blocks of zero, which
  * add nothing. Block number `n` counts from the end and goes with H^n, n = 1 being the lengths.
@@ -30,11 +31,9 @@
  *     +------+------+------+------+-- ·· --+------+------+
  */
 import { PACKET_AAD, PACKET_AAD_LENGTH, PACKET_LENGTH, PACKET_PAYLOAD } from "../layout";
-import { IS_WIDE } from "./aes-bits";
-import { lookUp } from "./aes-sbox";
-import { NIBBLE_MASK } from "./aes-tables.gen";
 import { loadPartial } from "./bytes";
-import { bitLengths, GHASH_BLOCKS, GHASH_TABLES_SIZE, nibbleTables, timesH } from "./ghash";
+import { bitLengths, GHASH_BLOCKS, GHASH_TABLES_SIZE, nibbleTables, timesPower } from "./ghash";
+import { sumProducts } from "./ghash-sums.gen";
 import { storeTransposed } from "./lanes";
 
 /** Messages side by side. */
@@ -42,9 +41,13 @@ export const HASH_LANES: i32 = 4;
 const PRODUCTS: u32 = 9;
 const PRODUCT_SIZE: u32 = 160;
 const POWER_SIZE: u32 = PRODUCTS * PRODUCT_SIZE;
-/** Behind them H times the last block of the messages before, as words, and u32 × 2: their lengths, if they were equal. */
-const LENGTHS_TIMES: usize = GHASH_BLOCKS * POWER_SIZE;
-const LENGTHS: usize = LENGTHS_TIMES + 64;
+/**
+ * Behind them what the ends of the messages before come to, as words: their last block by H and, if PREFIX is one,
+ * that much of their AAD by its power of H. u32 × 2: their lengths, if they were equal; u64: PREFIX.
+ */
+const ENDS: usize = GHASH_BLOCKS * POWER_SIZE;
+const LENGTHS: usize = ENDS + 64;
+const PREFIX: usize = LENGTHS + 8;
 /** Bytes of tables, a multiple of 64. */
 export const LANES_TABLES_SIZE: u32 = <u32>LENGTHS + 64;
 
@@ -60,20 +63,20 @@ export const LANES_TABLES_SIZE: u32 = <u32>LENGTHS + 64;
  *     SUMS    Σ of word k's products, 64 bits: low word, high word
  *     Y       words, as above; in the end, blocks
  */
-const STAGE_STRIDE: u32 = 16 * GHASH_BLOCKS;
+export const STAGE_STRIDE: u32 = 16 * GHASH_BLOCKS;
 const SUMS: usize = PRODUCTS * STAGE_STRIDE;
 const Y: usize = SUMS + 32 * PRODUCTS;
 /** Bytes of scratch, a multiple of 64. */
 export const LANES_SCRATCH_SIZE: usize = Y + 64;
 
-/**
- * Are all columns of a product summed up in one pass? Older compilers of V8 (Node.js 20) load all tables of a pass
- * first, which do not fit the machine's registers then; newer ones leave them where they are.
- */
-const ONE_PASS: bool = IS_WIDE;
-
 /** Stands in LENGTHS for none; no packet is so long. */
 const UNEQUAL: u64 = 0xffffffffffffffff;
+/** Stands in PREFIX for none. SPI 0 means that there is no SA (RFC 4303 §2.1). */
+export const NO_PREFIX: u64 = 0;
+/** A bit for each product. */
+export const ALL_PRODUCTS: u32 = (1 << PRODUCTS) - 1;
+/** Those without words 2 and 3 alone. */
+const PRODUCTS_OF_W01: u32 = 0x1c7;
 
 /** Builds the tables of one power of H. @param n 1 … GHASH_BLOCKS */
 export function expandLanesPower(tables: usize, n: u32, power: v128): void {
@@ -132,15 +135,30 @@ function lengthsAt(packet: usize): u64 {
   return (<u64>load<u32>(packet, PACKET_AAD_LENGTH) << 32) | load<u32>(packet, PACKET_LENGTH);
 }
 
-/** H times the last block, once for all packets that have these lengths. */
-function multiplyLengths(packet: usize, lengths: u64, tables: usize, scratch: usize): void {
+/**
+ * Has ENDS of messages as long as this packet's, of n blocks: made once for all that have these lengths.
+ * @param prefix the first eight bytes of their AAD, or NO_PREFIX
+ */
+@inline
+export function knowEnds(packet: usize, prefix: u64, n: u32, tables: usize, scratch: usize): void {
   const ownTables = tables + GHASH_TABLES_SIZE;
-  const product = timesH(tables, scratch, lengthsOf(packet));
-  v128.store(ownTables, i32x4.splat(i32x4.extract_lane(product, 0)), LENGTHS_TIMES);
-  v128.store(ownTables, i32x4.splat(i32x4.extract_lane(product, 1)), LENGTHS_TIMES + 16);
-  v128.store(ownTables, i32x4.splat(i32x4.extract_lane(product, 2)), LENGTHS_TIMES + 32);
-  v128.store(ownTables, i32x4.splat(i32x4.extract_lane(product, 3)), LENGTHS_TIMES + 48);
-  store<u64>(ownTables, lengths, LENGTHS);
+  if (lengthsAt(packet) == load<u64>(ownTables, LENGTHS) && prefix == load<u64>(ownTables, PREFIX)) return;
+  multiplyEnds(packet, prefix, n, tables, scratch);
+}
+
+function multiplyEnds(packet: usize, prefix: u64, n: u32, tables: usize, scratch: usize): void {
+  const ownTables = tables + GHASH_TABLES_SIZE;
+  let ends = timesPower(tables, 1, scratch, lengthsOf(packet));
+  if (prefix != NO_PREFIX) {
+    const block = i64x2.replace_lane(i64x2.splat(0), 0, prefix);
+    ends = v128.xor(ends, timesPower(tables, n, scratch, block));
+  }
+  v128.store(ownTables, i32x4.splat(i32x4.extract_lane(ends, 0)), ENDS);
+  v128.store(ownTables, i32x4.splat(i32x4.extract_lane(ends, 1)), ENDS + 16);
+  v128.store(ownTables, i32x4.splat(i32x4.extract_lane(ends, 2)), ENDS + 32);
+  v128.store(ownTables, i32x4.splat(i32x4.extract_lane(ends, 3)), ENDS + 48);
+  store<u64>(ownTables, lengthsAt(packet), LENGTHS);
+  store<u64>(ownTables, prefix, PREFIX);
 }
 
 /**
@@ -163,21 +181,21 @@ export function hashLanes(packets: usize, tables: usize, scratch: usize): usize 
   const endC = payloadEnd(c);
   const endD = payloadEnd(d);
   const lengths = commonLengths(a, b, c, d);
-  if (lengths != UNEQUAL && lengths != load<u64>(ownTables, LENGTHS)) multiplyLengths(a, lengths, tables, scratch);
+  if (lengths != UNEQUAL) knowEnds(a, NO_PREFIX, 0, tables, scratch);
   /** Blocks at the end that need no work. */
   const known: u32 = lengths != UNEQUAL ? 1 : 0;
   clearY(scratch);
   let n = max(max(messageBlocks(a), messageBlocks(b)), max(messageBlocks(c), messageBlocks(d)));
   /** Are the first blocks the AADs? */
   let begins = lengths != UNEQUAL && n == most + 1;
-  while (n > 0) {
+  while (n > known) {
     const powers = ((n - 1) % GHASH_BLOCKS) + 1;
     let power = powers;
-    /** Highest power for words 2 and 3: an AAD of 8 bytes has none. */
-    let upper = powers;
+    /** Products that have the highest power: an AAD of 8 bytes has no words 2 and 3. */
+    let products = ALL_PRODUCTS;
     if (begins) {
       begins = false;
-      if (load<u32>(a, PACKET_AAD_LENGTH) <= 8) upper--;
+      if (load<u32>(a, PACKET_AAD_LENGTH) <= 8 && powers > 2) products = PRODUCTS_OF_W01;
       stage(scratch, power--, false, aadOf(a), aadOf(b), aadOf(c), aadOf(d));
       n--;
     }
@@ -190,20 +208,26 @@ export function hashLanes(packets: usize, tables: usize, scratch: usize): usize 
       );
     }
     for (; power > 0 && n > known; power--, n--) stageAny(scratch, power, power == powers, packets, n);
-    sumAll(scratch, ownTables, power, powers, upper);
+    sumAll(scratch, ownTables, power, powers, products);
     reduce(scratch);
-    n -= power;
   }
+  return storeHashes(scratch, tables, known != 0);
+}
+
+/** Y's words to blocks, ENDS added if they are known. @returns their address */
+@inline
+export function storeHashes(scratch: usize, tables: usize, known: bool): usize {
+  const ends = tables + GHASH_TABLES_SIZE + ENDS;
   const y = scratch + Y;
   let w0 = v128.load(y);
   let w1 = v128.load(y, 16);
   let w2 = v128.load(y, 32);
   let w3 = v128.load(y, 48);
   if (known) {
-    w0 = v128.xor(w0, v128.load(ownTables, LENGTHS_TIMES));
-    w1 = v128.xor(w1, v128.load(ownTables, LENGTHS_TIMES + 16));
-    w2 = v128.xor(w2, v128.load(ownTables, LENGTHS_TIMES + 32));
-    w3 = v128.xor(w3, v128.load(ownTables, LENGTHS_TIMES + 48));
+    w0 = v128.xor(w0, v128.load(ends));
+    w1 = v128.xor(w1, v128.load(ends, 16));
+    w2 = v128.xor(w2, v128.load(ends, 32));
+    w3 = v128.xor(w3, v128.load(ends, 48));
   }
   storeTransposed(y, 16, w0, w1, w2, w3);
   return y;
@@ -224,13 +248,13 @@ function aadOf(packet: usize): v128 {
   return loadPartial(load<u32>(packet, PACKET_AAD), load<u32>(packet, PACKET_AAD_LENGTH));
 }
 
-/** Σ of the products with powers `from` + 1 to `to` of H, for all k; to `upper` for those of words 2 and 3 alone. */
+/** Σ of the products with powers `from` + 1 to `to` of H, at least one, for all k; `to` itself for those that are in `products`. */
 @inline
-function sumAll(scratch: usize, tables: usize, from: u32, to: u32, upper: u32): void {
+export function sumAll(scratch: usize, tables: usize, from: u32, to: u32, products: u32): void {
   const words = scratch + (from << 4);
   const table = tables + from * POWER_SIZE;
   for (let k: usize = 0; k < PRODUCTS; k++) {
-    const powers = (k - 3 < 3 ? upper : to) - from;
+    const powers = to - from - 1 + ((products >> <u32>k) & 1);
     sumProducts(words + k * <usize>STAGE_STRIDE, table + k * PRODUCT_SIZE, powers, scratch + SUMS + (k << 5));
   }
 }
@@ -257,7 +281,7 @@ function stageAny(scratch: usize, power: u32, first: bool, packets: usize, n: u3
 }
 
 @inline
-function lengthsOf(packet: usize): v128 {
+export function lengthsOf(packet: usize): v128 {
   return bitLengths(load<u32>(packet, PACKET_AAD_LENGTH), load<u32>(packet, PACKET_LENGTH));
 }
 
@@ -277,7 +301,7 @@ function blockOf(packet: usize, n: u32): v128 {
 
 /** Blocks to words and their sums; the first ones after a reduction take Y in. */
 @inline
-function stage(scratch: usize, power: u32, first: bool, a: v128, b: v128, c: v128, d: v128): void {
+export function stage(scratch: usize, power: u32, first: bool, a: v128, b: v128, c: v128, d: v128): void {
   const abLow = i32x4.shuffle(a, b, 0, 4, 1, 5);
   const cdLow = i32x4.shuffle(c, d, 0, 4, 1, 5);
   const abHigh = i32x4.shuffle(a, b, 2, 6, 3, 7);
@@ -306,44 +330,6 @@ function stage(scratch: usize, power: u32, first: bool, a: v128, b: v128, c: v12
   v128.store(to, v128.xor(w02, w13), 8 * STAGE_STRIDE);
 }
 
-/** Σ word·W over `powers` blocks of each message, for one k. */
-@inline
-function sumProducts(words: usize, table: usize, powers: u32, sum: usize): void {
-  const mask = v128.load(NIBBLE_MASK);
-  const end = words + (powers << 4);
-  let c0 = i64x2.splat(0);
-  let c1 = c0;
-  let c2 = c0;
-  let c3 = c0;
-  let c4 = c0;
-  // From H^1 on: the highest power goes with Y, which is known last.
-  for (let at = words, entry = table; at < end; at += 16, entry += POWER_SIZE) {
-    const x = v128.load(at);
-    const l = v128.and(x, mask);
-    const h = v128.and(i16x8.shr_u(x, 4), mask);
-    c0 = v128.xor(c0, v128.xor(lookUp(v128.load(entry, 0), l), lookUp(v128.load(entry, 16), h)));
-    c1 = v128.xor(c1, v128.xor(lookUp(v128.load(entry, 32), l), lookUp(v128.load(entry, 48), h)));
-    c2 = v128.xor(c2, v128.xor(lookUp(v128.load(entry, 64), l), lookUp(v128.load(entry, 80), h)));
-    if (!ONE_PASS) continue;
-    c3 = v128.xor(c3, v128.xor(lookUp(v128.load(entry, 96), l), lookUp(v128.load(entry, 112), h)));
-    c4 = v128.xor(c4, v128.xor(lookUp(v128.load(entry, 128), l), lookUp(v128.load(entry, 144), h)));
-  }
-  // Column q moves up by q bytes, within 64 bits; a word's later bytes are its more significant ones.
-  const low = v128.xor(v128.xor(c0, i32x4.shl(c1, 8)), i32x4.shl(c2, 16));
-  const high = v128.xor(i32x4.shr_u(c2, 16), i32x4.shr_u(c1, 24));
-  if (!ONE_PASS) {
-    for (let at = words, entry = table; at < end; at += 16, entry += POWER_SIZE) {
-      const x = v128.load(at);
-      const l = v128.and(x, mask);
-      const h = v128.and(i16x8.shr_u(x, 4), mask);
-      c3 = v128.xor(c3, v128.xor(lookUp(v128.load(entry, 96), l), lookUp(v128.load(entry, 112), h)));
-      c4 = v128.xor(c4, v128.xor(lookUp(v128.load(entry, 128), l), lookUp(v128.load(entry, 144), h)));
-    }
-  }
-  v128.store(sum, v128.xor(low, i32x4.shl(c3, 24)));
-  v128.store(sum, v128.xor(high, v128.xor(c4, i32x4.shr_u(c3, 8))), 16);
-}
-
 @inline
 function low(scratch: usize, k: usize): v128 {
   return v128.load(scratch + (k << 5), SUMS);
@@ -362,7 +348,7 @@ function high(scratch: usize, k: usize): v128 {
  *     p0 … p7:           | half 0                  | half 3             |
  *                                    | half 0 + half 3 + half 6 |
  */
-function reduce(scratch: usize): void {
+export function reduce(scratch: usize): void {
   const a0 = low(scratch, 0);
   const a3 = high(scratch, 1);
   const am = v128.xor(a0, low(scratch, 1));

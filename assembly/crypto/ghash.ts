@@ -72,9 +72,10 @@ export function expandPower(tables: usize, n: u32, power: v128): void {
   nibbleTables(tables + (n - 1) * POWER_SIZE, 16, power, p1, p2, p3, p4, p5, p6, timesX(p6));
 }
 
-/** block·H; needs H's table alone. */
-export function timesH(tables: usize, hash: usize, block: v128): v128 {
-  return hashFlush(hash, tables, hashBlock(hash, tables, hashStart(hash), hash + HASH_Y, block));
+/** block·H^n; needs the table of H^n alone. */
+export function timesPower(tables: usize, n: u32, hash: usize, block: v128): v128 {
+  const table = tables + (n - 1) * POWER_SIZE;
+  return hashFlush(hash, table, hashBlock(hash, table, hashStart(hash), hash + HASH_Y, block));
 }
 
 /**

@@ -105,6 +105,11 @@ export function* batchesOf(suite: CipherSuite, key: number, random: Random): Gen
   yield Array.from({ length: ALIKE }, () => packetOf(suite, key, 300, random));
   // Enough for AES in bits, more than it takes at a time, with an end that is not worth it.
   yield Array.from({ length: 10 }, (_, i) => packetOf(suite, key, 420 + 12 * i, random));
+  if (suite.integ !== INTEG.NONE) return;
+  // Short ones of one SPI.
+  const spi = random.bytes(4);
+  const short = () => ({ ...packetOf(suite, key, 60, random), aad: Buffer.concat([spi, random.bytes(4)]) });
+  yield Array.from({ length: 9 }, short);
 }
 
 export function packetOf(suite: CipherSuite, key: number, length: number, random: Random): PacketSpec {
