@@ -22,6 +22,8 @@ import { fileURLToPath } from 'node:url';
 const file = join(dirname(dirname(fileURLToPath(import.meta.url))), 'assembly/crypto/aes-bits.gen.ts');
 /** V8 has fifteen for vectors; with two to spare it keeps none on the stack. */
 const REGISTERS = 13;
+/** What is in memory already need not be stored: it makes room though it is needed so many times as soon. */
+const HOME = 2;
 let mostSpills = 0;
 const range = (n) => Array.from({ length: n }, (_, i) => i);
 
@@ -102,7 +104,8 @@ function allocate(operations, inputs, outputs) {
   const makeRoom = (i, kept) => {
     for (const name of held) if (needed(name, i) === Number.POSITIVE_INFINITY) held.delete(name);
     while (held.size >= REGISTERS) {
-      const later = (a, b) => needed(b, i) - needed(a, i) || home.has(b) - home.has(a);
+      const cheap = (name) => (needed(name, i) - i) * (home.has(name) ? HOME : 1);
+      const later = (a, b) => cheap(b) - cheap(a);
       const [name] = [...held].filter((one) => !kept.includes(one)).sort(later);
       if (!home.has(name)) {
         lines.push(store('spills', 32 * spills, `${name}$`));
@@ -255,10 +258,10 @@ const multiply = [
 ];
 
 /** Exchanges the bits of x whose number has the bit `shift` with those of y that have not. */
-const exchange = (x, y, shift, mask) => [
-  `t$ = ${and(xor(`i32x4.shr_u(${x}, ${shift})`, y), `v128.load(masks, ${mask})`)}`,
-  `${y} = ${xor(y, 't$')}`,
-  `${x} = ${xor(x, `i32x4.shl(t$, ${shift})`)}`,
+const exchange = (x, y, shift, mask, t = 't$') => [
+  `${t} = ${and(xor(`i32x4.shr_u(${x}, ${shift})`, y), `v128.load(masks, ${mask})`)}`,
+  `${y} = ${xor(y, t)}`,
+  `${x} = ${xor(x, `i32x4.shl(${t}, ${shift})`)}`,
 ];
 const level = (count, bit, mask) =>
   range(count)
@@ -270,6 +273,14 @@ const bytes = [
     level(8, bit, 16 * n).flatMap(([x, y, mask]) => exchange(`x${x}$`, `x${y}$`, bit, mask)),
   ),
   ...range(8).map((n) => store('to', 32 * n, `x${n}$`)),
+];
+const transposed = [
+  ...range(8).map((n) => `let x${n} = v128.load(at, ${16 * n})`),
+  'let t: v128',
+  ...[1, 2, 4].flatMap((bit, n) =>
+    level(8, bit, 16 * n).flatMap(([x, y, mask]) => exchange(`x${x}`, `x${y}`, bit, mask, 't')),
+  ),
+  ...range(8).map((n) => `v128.store(at, x${n}, ${16 * n})`),
 ];
 const words = [
   ...range(4).map((n) => `x${n}$ = ${load('from', plane(n, 0))}`),
@@ -322,6 +333,12 @@ ${halves(spread)}
 @inline
 export function multiplyPlanes(product: usize, masks: usize, to: usize): void {
 ${halves(multiply)}
+}
+
+/** Bytes of a row to its eight planes: the same three levels, one half. */
+@inline
+export function bytesToPlanes(at: usize, masks: usize): void {
+${halves(transposed)}
 }
 
 /** AddRoundKey for a row's eight planes, and three of the five levels of a transposition: bits of bytes. */

@@ -5,8 +5,8 @@
  * and shifts, but not of swizzles. With bits instead of nibble look-ups a round of sixteen blocks then takes
  * 58 cycles instead of 106; without the flag it would take 120.
  *
- * A RUN is up to 32 blocks of one packet, whose counters are 32k … 32k + 31; what is in work is a pair of
- * RUNs, not necessarily of the same packet.
+ * A RUN is 32 blocks: of one packet, with the counters 32k … 32k + 31; or of 32 packets that are alike, with one
+ * counter; or of sixteen, with two counters. What is in work is a pair of RUNs, not necessarily of the same packets.
  *
  *               lane 0    lane 1    lane 2    lane 3
  *              +---------+---------+---------+---------+
@@ -25,7 +25,9 @@
  *     +------------------+--------------------+
  *
  * A RUN starts after round 2, like a SET (aes-counter.ts): what the STREAM remembers goes to all its lanes,
- * and one S-box is the same for all packets of a KEY (STARTS).
+ * and one S-box is the same for all packets of a KEY (STARTS). Packets that are alike share a RUN's lanes: what
+ * sixteen or 32 STREAMs would remember then is transposed once for all their RUNs, and packet 16g + 4j + b has the
+ * bit 8b + 4g + j, which is what three levels of a transposition make of it. Sixteen have two bits each (g = 0, 1).
  */
 import {
   bytesToWords,
@@ -39,8 +41,17 @@ import {
   substitutePlanes,
 } from "./aes-bits.gen";
 import { SLICED_SIZE } from "./aes-lanes";
-import { highNibbles, lookUp, lowNibbles } from "./aes-sbox";
-import { OUTPUT_HIGH, OUTPUT_LOW } from "./aes-tables.gen";
+import {
+  CONSTANTS_SIZE,
+  counterPlane,
+  fromTower,
+  LEVEL_MASKS,
+  planeOf,
+  rowOf,
+  shareStart,
+  spreadConstants,
+  storePlanes,
+} from "./aes-planes";
 
 /** Is this the wide build? A constant of the compiler's: what depends on it is left out of the other builds. */
 export const IS_WIDE: bool = WIDE != 0;
@@ -56,31 +67,48 @@ const ROUND_KEY_SIZE: usize = 512;
 /** The first round in bits. */
 const FIRST_ROUND: i32 = 3;
 
+// BITS_KEYS: what is made of a KEY when it is needed.
+/** u32: are there round keys and, bit j, the STARTS of RUNs 2j and 2j + 1? */
+const KEYED: usize = 0;
+const STARTED: usize = 4;
+/** Byte 15 after round 1 in column 0, each row in the lane that ShiftRows brings it to: 8 planes of 8 RUNs. */
+const STARTS: usize = 64;
+const ROUND_KEYS: usize = STARTS + 1024;
+/** Bytes of BITS_KEYS, a multiple of 64; none in other builds. */
+export const BITS_KEYS_SIZE: usize = IS_WIDE ? ROUND_KEYS + 12 * ROUND_KEY_SIZE : 0;
+
 // Scratch.
 /** u32: RUNs that have gathered. */
 const GATHERED: usize = 0;
-/** u32: are there round keys and, bit j, the STARTS of RUNs 2j and 2j + 1? */
-const KEYED: usize = 4;
-const STARTED: usize = 8;
-/** u32: is there anything to wipe? */
-const USED: usize = 12;
-/** Of each RUN: addresses of its keystream, its CONSTANTS, its part of STARTS; u32 each. */
-const TARGETS: usize = 16;
-const CONSTANTS_OF: usize = TARGETS + 36;
-const START_OF: usize = CONSTANTS_OF + 36;
-/** Byte 15 after round 1 in column 0, each row in the lane that ShiftRows brings it to: 8 planes of 8 RUNs. */
-const STARTS: usize = 128;
-/** CONSTANTS of as many packets as may gather: planes of all bytes after round 2, planes of column 0 after round 1. */
-const CONSTANTS: usize = STARTS + 1024;
-const CONSTANTS_SIZE: usize = 640;
-const ROUND_KEYS: usize = CONSTANTS + 2 * PAIRS * CONSTANTS_SIZE;
+/** u32: where BITS_KEYS are, here or where the caller keeps them. */
+const KEYS_AT: usize = 4;
+/** u32: bytes of scratch that are to be wiped. */
+const USED: usize = 8;
+/** u32: from one STREAM to the next. */
+const STRIDE: usize = 12;
+/** Of each RUN, and one more, u32 each: addresses of its keystream, its CONSTANTS, its part of STARTS; … */
+const RUNS: usize = 16;
+const RUN_SIZE: u32 = 16;
+const RUN_TARGET: usize = 0;
+const RUN_CONSTANTS: usize = 4;
+const RUN_START: usize = 8;
+/** … and bytes from the keystream of a packet's first bit to that of bit 4, if packets share the RUN: else 0. */
+const RUN_SECOND: usize = 12;
+/** STARTS of RUNs that packets share, one counter in all bits or two. */
+const SHARED_STARTS: usize = (RUNS + (2 * PAIRS + 1) * RUN_SIZE + 63) & ~63;
 /** Where STARTS are made: 16 planes. */
-const STARTING: usize = ROUND_KEYS + 12 * ROUND_KEY_SIZE;
-const WORK: usize = STARTING + 512;
+const STARTING: usize = SHARED_STARTS + PAIRS * 256;
 /** What does not fit into registers; why that is here, scripts/generate-aes-bits.mjs says. */
-const SPILLS: usize = WORK + PAIRS * PAIR_SIZE;
+const SPILLS: usize = STARTING + 512;
+/** CONSTANTS of packets that share RUNs, … */
+export const SHARED_CONSTANTS: usize = SPILLS + ((SPILLS_SIZE + 63) & ~63);
+const WORK: usize = SHARED_CONSTANTS + CONSTANTS_SIZE;
+/** BITS_KEYS of a KEY for which they are not kept. */
+const OWN_KEYS: usize = WORK + PAIRS * PAIR_SIZE;
+/** … and of as many packets as may gather. */
+const CONSTANTS: usize = OWN_KEYS + BITS_KEYS_SIZE;
 /** Bytes of scratch, a multiple of 64; none in other builds. */
-export const BITS_SCRATCH_SIZE: usize = IS_WIDE ? SPILLS + ((SPILLS_SIZE + 63) & ~63) : 0;
+export const BITS_SCRATCH_SIZE: usize = IS_WIDE ? CONSTANTS + 2 * PAIRS * CONSTANTS_SIZE : 0;
 
 /** Lanes that SubBytes' result enters once and twice, for each row: byte ρ = −c is in lane c, in round 2. */
 const SPREAD_MASKS: usize = memory.data<u32>([
@@ -91,27 +119,33 @@ const SPREAD_MASKS: usize = memory.data<u32>([
 ], 16);
 /** The same for byte 15 in round 1, whose factors are 1, 1, 3 and 2 in rows 0 to 3. */
 const START_MASKS: usize = memory.data<u32>([-1, 0, -1, -1, 0, -1, -1, 0], 16);
-/** Bits whose number has not the bit 1, 2, 4, 8, 16. */
-const LEVEL_MASKS: usize = memory.data<u32>([
-  0x55555555, 0x55555555, 0x55555555, 0x55555555, 0x33333333, 0x33333333, 0x33333333, 0x33333333,
-  0x0f0f0f0f, 0x0f0f0f0f, 0x0f0f0f0f, 0x0f0f0f0f, 0x00ff00ff, 0x00ff00ff, 0x00ff00ff, 0x00ff00ff,
-  0x0000ffff, 0x0000ffff, 0x0000ffff, 0x0000ffff,
-], 16);
-
 export function startBits(bits: usize): void {
   store<u32>(bits, 0, GATHERED);
   store<u32>(bits, 0, USED);
 }
 
-/** Begins with packets of another KEY. */
-export function useBitsKey(bits: usize): void {
-  store<u32>(bits, 0, KEYED);
-  store<u32>(bits, 0, STARTED);
+/** Begins with packets of another KEY. @param kept its BITS_KEYS if they are kept, or 0 */
+export function useBitsKey(kept: usize, bits: usize): void {
+  if (kept == 0) emptyBitsKeys(bits + OWN_KEYS);
+  store<u32>(bits, <u32>(kept != 0 ? kept : bits + OWN_KEYS), KEYS_AT);
+}
+
+/** Says that nothing has been made of a KEY yet. */
+export function emptyBitsKeys(bitsKeys: usize): void {
+  store<u32>(bitsKeys, 0, KEYED);
+  store<u32>(bitsKeys, 0, STARTED);
 }
 
 /** Wipes what this file had in scratch. */
 export function wipeBits(bits: usize): void {
-  if (load<u32>(bits, USED)) memory.fill(bits, 0, BITS_SCRATCH_SIZE);
+  const used = load<u32>(bits, USED);
+  if (used > 0) memory.fill(bits, 0, used);
+  else v128.store(bits, i64x2.splat(0));
+}
+
+@inline
+function noteUsed(end: usize, bits: usize): void {
+  store<u32>(bits, max<u32>(<u32>end, load<u32>(bits, USED)), USED);
 }
 
 /**
@@ -124,42 +158,90 @@ export function wipeBits(bits: usize): void {
 export function addRuns(
   afterTwo: usize, column: usize, keystream: usize, end: u32, keys: usize, rounds: i32, bits: usize,
 ): void {
-  if (!load<u32>(bits, KEYED)) spreadRoundKeys(keys, rounds, bits);
+  useRoundKeys(keys, rounds, bits);
   const a = fromTower(v128.load(afterTwo));
   const b = fromTower(v128.load32_splat(column));
-  let gathered = load<u32>(bits, GATHERED);
   let constants: usize = 0;
+  noteUsed(BITS_SCRATCH_SIZE, bits);
   for (let run: u32 = 0; run * RUN_BLOCKS < end; run++, keystream += RUN_BLOCKS << 4) {
-    if (!(load<u32>(bits, STARTED) & (1 << (run >> 1)))) makeStarts(run >> 1, keys, bits);
     if (constants == 0) {
-      constants = bits + CONSTANTS + <usize>gathered * CONSTANTS_SIZE;
+      constants = bits + CONSTANTS + <usize>load<u32>(bits, GATHERED) * CONSTANTS_SIZE;
       spreadConstants(a, b, constants);
     }
-    const at = bits + (gathered << 2);
-    store<u32>(at, <u32>keystream, TARGETS);
-    store<u32>(at, <u32>constants, CONSTANTS_OF);
-    store<u32>(at, <u32>(bits + STARTS + ((run >> 1) << 8) + ((run & 1) << 4)), START_OF);
-    store<u32>(bits, ++gathered, GATHERED);
-    if (gathered < 2 * PAIRS) continue;
+    if (addRun(keystream, constants, startOf(run << 5, keys, bits), 0, bits) < 2 * PAIRS) continue;
     finishRuns(rounds, bits);
-    gathered = 0;
     constants = 0;
   }
+}
+
+/** @returns how many have gathered */
+@inline
+function addRun(target: usize, constants: usize, start: usize, second: usize, bits: usize): u32 {
+  const gathered = load<u32>(bits, GATHERED);
+  const run = bits + RUNS + gathered * RUN_SIZE;
+  store<u32>(run, <u32>target, RUN_TARGET);
+  store<u32>(run, <u32>constants, RUN_CONSTANTS);
+  store<u32>(run, <u32>start, RUN_START);
+  store<u32>(run, <u32>second, RUN_SECOND);
+  store<u32>(bits, gathered + 1, GATHERED);
+  return gathered + 1;
+}
+
+/**
+ * Computes the keystream of the packets that SHARED_CONSTANTS are of; nothing else may have gathered.
+ * @param keystream where that of counter 0 goes in the first packet's STREAM, @param stride of STREAMs
+ */
+export function finishShared(
+  keystream: usize, stride: usize, from: u32, end: u32, groups: u32, keys: usize, rounds: i32, bits: usize,
+): void {
+  useRoundKeys(keys, rounds, bits);
+  const taken = groups == 1 ? 2 : 1;
+  const second: usize = groups == 1 ? 16 : stride << 4;
+  store<u32>(bits, <u32>stride, STRIDE);
+  const runs = (end - from + taken - 1) / taken;
+  // As many PAIRs at a time as are in work with the fewest times: one alone would wait for itself.
+  const passes = (runs + 2 * PAIRS - 1) / (2 * PAIRS);
+  const most = 2 * ((runs + 2 * passes - 1) / (2 * passes));
+  for (let counter = from; counter < end; counter += taken) {
+    const to = bits + SHARED_STARTS + startAt(load<u32>(bits, GATHERED));
+    const next = groups == 1 ? min(counter + 1, end - 1) : counter;
+    shareStart(to, startOf(counter, keys, bits), startOf(next, keys, bits), counter, next);
+    const gathered = addRun(keystream + (counter << 4), bits + SHARED_CONSTANTS, to, second, bits);
+    if (gathered == most) finishRuns(rounds, bits);
+  }
+  finishRuns(rounds, bits);
+}
+
+/** @returns where STARTS have a RUN: a PAIR's halves alternate */
+@inline
+function startAt(run: u32): usize {
+  return ((run >> 1) << 8) + ((run & 1) << 4);
+}
+
+/** @returns the STARTS of the RUN of one packet that has this counter, made if need be */
+@inline
+function startOf(counter: u32, keys: usize, bits: usize): usize {
+  const run = counter >> 5;
+  const bitsKeys: usize = load<u32>(bits, KEYS_AT);
+  if (!(load<u32>(bitsKeys, STARTED) & (1 << (run >> 1)))) makeStarts(run >> 1, keys, bitsKeys, bits);
+  return bitsKeys + STARTS + startAt(run);
 }
 
 /** Computes what has gathered. */
 export function finishRuns(rounds: i32, bits: usize): void {
   const gathered = load<u32>(bits, GATHERED);
   if (gathered == 0) return;
+  const pairs = (gathered + 1) >> 1;
+  noteUsed(WORK + pairs * PAIR_SIZE, bits);
   const work = bits + WORK;
-  const end = work + ((gathered + 1) >> 1) * PAIR_SIZE;
+  const end = work + pairs * PAIR_SIZE;
+  const runs = bits + RUNS;
+  const lastRun = runs + gathered * RUN_SIZE;
   // Half a PAIR that has no RUN computes the other's once more.
-  const last = bits + (gathered << 2);
-  store<u32>(last, load<u32>(last - 4, CONSTANTS_OF), CONSTANTS_OF);
-  store<u32>(last, load<u32>(last - 4, START_OF), START_OF);
+  v128.store(lastRun, v128.load(lastRun - RUN_SIZE));
   const spills = bits + SPILLS;
-  for (let pair = work, at = bits; pair < end; pair += PAIR_SIZE, at += 8) enterPair(pair, at, spills);
-  let key = bits + ROUND_KEYS;
+  for (let pair = work, run = runs; pair < end; pair += PAIR_SIZE, run += 2 * RUN_SIZE) enterPair(pair, run, spills);
+  let key = <usize>load<u32>(bits, KEYS_AT) + ROUND_KEYS;
   substituteRows(work, spills);
   for (let round = FIRST_ROUND; round < rounds; round++, key += ROUND_KEY_SIZE) {
     for (let pair = work; pair < end; pair += PAIR_SIZE) {
@@ -171,9 +253,13 @@ export function finishRuns(rounds: i32, bits: usize): void {
     if (pair > work) substituteRows(pair, spills);
     lastKey(pair, key);
   }
-  for (let run: u32 = 0; run < gathered; run++) {
-    const from = work + (run >> 1) * PAIR_SIZE + ((run & 1) << 4) + PRODUCTS;
-    copyRun(from, load<u32>(bits + (run << 2), TARGETS));
+  let from = work + PRODUCTS;
+  for (let run = runs, half: usize = 0; run < lastRun; run += RUN_SIZE, half ^= 16) {
+    const target: usize = load<u32>(run, RUN_TARGET);
+    const second: usize = load<u32>(run, RUN_SECOND);
+    if (second != 0) scatterRun(from + half, target, second, load<u32>(bits, STRIDE));
+    else copyRun(from + half, target);
+    if (half != 0) from += PAIR_SIZE;
   }
   store<u32>(bits, 0, GATHERED);
 }
@@ -188,13 +274,24 @@ function copyRun(from: usize, to: usize): void {
   }
 }
 
+/** A RUN that packets share: bits 8b + j and 8b + 4 + j are packet 4j + b's, or one is of the sixteenth behind it. */
+@inline
+function scatterRun(from: usize, to: usize, second: usize, stride: usize): void {
+  for (const end = to + (stride << 2); to < end; to += stride, from += 256) {
+    for (let at = to, j: usize = 0; j < 128; j += 32, at += stride << 2) {
+      v128.store(at, v128.load(from + j));
+      v128.store(at + second, v128.load(from + j, 128));
+    }
+  }
+}
+
 // ─── Rounds ───────────────────────────────────────────────────────────────────────────────────
 
-/** Round 2. @param at where TARGETS, less its offset, has the two RUNs */
-function enterPair(pair: usize, at: usize, spills: usize): void {
-  const a: usize = load<u32>(at, CONSTANTS_OF);
-  const b: usize = load<u32>(at, CONSTANTS_OF + 4);
-  enterPlanes(a, b, load<u32>(at, START_OF), load<u32>(at, START_OF + 4), pair + PRODUCTS, spills);
+/** Round 2. @param run the first of two RUNs */
+function enterPair(pair: usize, run: usize, spills: usize): void {
+  const a: usize = load<u32>(run, RUN_CONSTANTS);
+  const b: usize = load<u32>(run, RUN_CONSTANTS + RUN_SIZE);
+  enterPlanes(a, b, load<u32>(run, RUN_START), load<u32>(run, RUN_START + RUN_SIZE), pair + PRODUCTS, spills);
   spreadPlanes(pair + PRODUCTS, SPREAD_MASKS, a, b, pair);
 }
 
@@ -223,30 +320,10 @@ function substituteRows(pair: usize, spills: usize): void {
   for (let row = pair; row < end; row += 256) substitutePlanes(row, row + PRODUCTS, spills);
 }
 
-// ─── Bytes to planes ──────────────────────────────────────────────────────────────────────────
-
-/** All ones in the lanes whose bit `number` is set. */
-@inline
-function planeOf(x: v128, number: i32): v128 {
-  return i32x4.shr_s(i32x4.shl(x, 31 - number), 31);
-}
-
-/** The tower's bytes (aes-lanes.ts) to FIPS 197's. */
-@inline
-function fromTower(x: v128): v128 {
-  return v128.xor(lookUp(v128.load(OUTPUT_LOW), lowNibbles(x)), lookUp(v128.load(OUTPUT_HIGH), highNibbles(x)));
-}
-
-/** @param afterTwo all bytes after round 2, @param column four times column 0 after round 1 */
-function spreadConstants(afterTwo: v128, column: v128, to: usize): void {
-  for (let number = 0; number < 32; number++) v128.store(to + (number << 4), planeOf(afterTwo, number));
-  // Row r of column 0 goes to lane −r.
-  const rows = i8x16.shuffle(column, column, 0, 0, 0, 0, 3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1);
-  for (let weight = 0; weight < 8; weight++) v128.store(to + (weight << 4), planeOf(rows, weight), 512);
-}
+// ─── What is made of a KEY ────────────────────────────────────────────────────────────────────
 
 /** Rounds 0 and 1 of the counter's last byte in RUNs 2j and 2j + 1. */
-function makeStarts(j: u32, keys: usize, bits: usize): void {
+function makeStarts(j: u32, keys: usize, bitsKeys: usize, bits: usize): void {
   const pair = bits + STARTING;
   const key = fromTower(v128.load(keys, 240));
   for (let weight = 0; weight < 8; weight++) {
@@ -255,27 +332,20 @@ function makeStarts(j: u32, keys: usize, bits: usize): void {
     v128.store(pair + (weight << 5), v128.xor(plane, counterPlane(weight, (j << 1) | 1)), 16);
   }
   substitutePlanes(pair, pair + 256, bits + SPILLS);
-  multiplyPlanes(pair + 256, START_MASKS, bits + STARTS + (j << 8));
-  store<u32>(bits, load<u32>(bits, STARTED) | (1 << j), STARTED);
+  multiplyPlanes(pair + 256, START_MASKS, bitsKeys + STARTS + (j << 8));
+  store<u32>(bitsKeys, load<u32>(bitsKeys, STARTED) | (1 << j), STARTED);
 }
 
-/** Bit `weight` of the counters 32 · run + n, n = 0 … 31. */
-@inline
-function counterPlane(weight: i32, run: u32): v128 {
-  if (weight >= 5) return i32x4.splat(0 - ((run >> (weight - 5)) & 1));
-  return v128.not(v128.load(LEVEL_MASKS + (weight << 4)));
-}
-
-/** The planes of rounds 3 to the last's keys. */
-function spreadRoundKeys(keys: usize, rounds: i32, bits: usize): void {
-  let to = bits + ROUND_KEYS;
-  for (let round = FIRST_ROUND; round <= rounds; round++, to += ROUND_KEY_SIZE) {
-    const sliced = keys + round * SLICED_SIZE;
-    for (let j: usize = 0; j < 16; j++) store<u8>(to + j, load<u8>(sliced + (j << 4)));
-    const row = v128.load(to);
-    const x = round == rounds ? row : fromTower(row);
-    for (let number = 0; number < 32; number++) v128.store(to + (number << 4), planeOf(x, number));
+/** Makes the planes of rounds 3 to the last's keys, if they are not there. */
+function useRoundKeys(keys: usize, rounds: i32, bits: usize): void {
+  const bitsKeys: usize = load<u32>(bits, KEYS_AT);
+  if (bitsKeys == bits + OWN_KEYS) noteUsed(OWN_KEYS + BITS_KEYS_SIZE, bits);
+  if (load<u32>(bitsKeys, KEYED)) return;
+  let to = bitsKeys + ROUND_KEYS;
+  let sliced = keys + FIRST_ROUND * SLICED_SIZE;
+  for (let round = FIRST_ROUND; round <= rounds; round++, to += ROUND_KEY_SIZE, sliced += SLICED_SIZE) {
+    const row = rowOf(sliced);
+    storePlanes(to, round == rounds ? row : fromTower(row));
   }
-  store<u32>(bits, 1, KEYED);
-  store<u32>(bits, 1, USED);
+  store<u32>(bitsKeys, 1, KEYED);
 }

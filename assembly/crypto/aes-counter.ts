@@ -25,11 +25,11 @@
  * Packets of several KEYs have a lane each, too, with its own round keys; only whole SETs want those of one
  * KEY in all lanes.
  *
- * In the wide build there is another way for packets of one KEY that are not short: aes-bits.ts makes all of a
- * segment's keystream, mask included, and it waits in the STREAM.
+ * In the wide build there is another way for packets of one KEY that are not short, or are alike: aes-bits.ts makes
+ * all of a segment's keystream, mask included, and it waits in the STREAM.
  */
 import { KEY_SALT, PACKET_IV, PACKET_KEY, PACKET_LENGTH, PACKET_PAYLOAD } from "../layout";
-import { addRuns, finishRuns, IS_WIDE, startBits, useBitsKey, wipeBits } from "./aes-bits";
+import { addRuns, finishRuns, finishShared, IS_WIDE, SHARED_CONSTANTS, startBits, useBitsKey, wipeBits } from "./aes-bits";
 import {
   BITS,
   COLUMNS,
@@ -54,8 +54,10 @@ import {
   WRITTEN,
 } from "./aes-counter-rounds";
 import { lastRound, SET_SIZE, SLICED_SIZE, sliceBlocks, sliceWords, storeWords, unsliceBlocks } from "./aes-lanes";
+import { shareConstants } from "./aes-planes";
 import {
   cryptSets,
+  fillBlocks,
   fillStreams,
   NARROW_SIZE,
   noteWritten,
@@ -63,6 +65,7 @@ import {
   STREAM_MASK,
   STREAM_REST,
   STREAM_SIZE,
+  STREAM_WHOLE,
 } from "./aes-streams";
 import { wipeLines, xorKeystream } from "./bytes";
 
@@ -73,6 +76,8 @@ const LEAST_WIDE: u32 = 24;
 const LEAST_RUN: u32 = 14;
 /** And in all packets: keys are spread once more, and PAIRs should be full. */
 const LEAST_IN_ALL: u32 = 192;
+/** Blocks of packets that are alike from which on they share RUNs: two full PAIRs. */
+const LEAST_SHARED: u32 = 128;
 
 /**
  * Notes what all packets to come have in common.
@@ -101,7 +106,7 @@ export function useCounterKey(keys: usize, prefix: u32, scratch: usize): void {
   store<u32>(scratch, <u32>keys, KEYS);
   store<u32>(scratch, prefix, PREFIX);
   store<u32>(scratch, 0, ROUND1_KNOWN);
-  if (IS_WIDE) useBitsKey(scratch + BITS);
+  if (IS_WIDE) useBitsKey(0, scratch + BITS);
 }
 
 /** Wipes what this file had in scratch and in STREAMs: keystream, and what would give it back. */
@@ -125,19 +130,28 @@ export function makeStreams(
   if (IS_WIDE) store<u32>(scratch, payloads && hasManyBlocks(list, count, first), WHOLE);
   // Bit g: group g of sixteen packets is not alike.
   let mixed = 0;
-  for (let i = 0; i < count; i += 16) {
+  for (let i = 0, taken = 0; i < count; i += taken) {
     const group = list + (i << 2);
-    const size = min(count - i, 16);
-    prepareStreams(group, size, 0, scratch);
-    if (size == 16 && isAlike(group, first)) {
-      const blocks = payloads ? segmentBlocks(load<u32>(load<u32>(group), PACKET_LENGTH), first) : 0;
-      if (blocks >= 16) storeStreams(16, streams + i * STREAM_SIZE, scratch);
-      if (!isWide(blocks, scratch)) {
-        fillStreams(masks, first, blocks, streams + i * STREAM_SIZE, scratch);
+    const own = streams + i * STREAM_SIZE;
+    taken = min(count - i, 16);
+    const alike = taken == 16 && isAlike(group, 16, first);
+    const blocks = alike && payloads ? segmentBlocks(load<u32>(load<u32>(group), PACKET_LENGTH), first) : 0;
+    if (IS_WIDE && alike) {
+      const groups = count - i >= 32 && isAlike(group, 32, first) ? 2 : 1;
+      if ((blocks + <u32>masks) * (groups << 4) >= LEAST_SHARED) {
+        shareRuns(group, groups, masks, blocks, own, scratch);
+        taken = groups << 4;
         continue;
       }
-    } else storeStreams(size, streams + i * STREAM_SIZE, scratch);
-    mixed |= 1 << (i >> 4);
+    }
+    prepareStreams(group, taken, 0, scratch);
+    if (alike) {
+      if (blocks >= 16) storeStreams(16, own, scratch);
+      fillStreams(masks, first, blocks, own, scratch);
+    } else {
+      storeStreams(taken, own, scratch);
+      mixed |= 1 << (i >> 4);
+    }
   }
   if (mixed == 0) return;
   noteWritten(NARROW_SIZE, scratch);
@@ -163,10 +177,10 @@ function hasManyBlocks(list: usize, count: i32, first: u32): bool {
   return blocks >= LEAST_IN_ALL;
 }
 
-/** Have sixteen packets as many blocks each in their first segments? */
-function isAlike(list: usize, first: u32): bool {
+/** Have `count` packets as many blocks each in their first segments? */
+function isAlike(list: usize, count: i32, first: u32): bool {
   const blocks = segmentBlocks(load<u32>(load<u32>(list), PACKET_LENGTH), first);
-  for (const end = list + 64; list < end; list += 4) {
+  for (const end = list + (count << 2); list < end; list += 4) {
     if (segmentBlocks(load<u32>(load<u32>(list), PACKET_LENGTH), first) != blocks) return false;
   }
   return true;
@@ -239,7 +253,7 @@ function cryptSegments(packet: usize, stream: usize, scratch: usize): void {
   let first = load<u32>(scratch, FIRST);
   for (let high: u32 = 1; ; high++) {
     const blocks = segmentBlocks(left, first);
-    const whole = isWide(blocks, scratch) ? 0 : blocks & ~15;
+    const whole = IS_WIDE && load<u32>(stream, STREAM_WHOLE) != 0 ? 0 : blocks & ~15;
     if (whole > 0) cryptSets(at, left, stream, first, whole >> 4, scratch);
     at += whole << 4;
     left -= min(left, whole << 4);
@@ -270,6 +284,7 @@ function addWide(stream: usize, first: u32, blocks: u32, lanes: i32, scratch: us
   const end = first + blocks;
   const runs = (end & 31) >= LEAST_RUN ? (end + 31) & ~31 : end & ~31;
   const keystream = stream + STREAM_REST - (first << 4);
+  store<u32>(stream, 1, STREAM_WHOLE);
   noteWritten(<u32>STREAM_REST + (max(runs, end) << 4), scratch);
   addRuns(
     stream, stream + STREAM_COLUMN, keystream, runs,
@@ -279,6 +294,31 @@ function addWide(stream: usize, first: u32, blocks: u32, lanes: i32, scratch: us
     lanes = addLane(stream, counter, keystream + (counter << 4), lanes, scratch);
   }
   return lanes;
+}
+
+/**
+ * All keystream of one or two times sixteen packets that have as many blocks each: RUNs that they share, and of
+ * sixteen SETs for what would fill no more than half of a PAIR.
+ */
+function shareRuns(list: usize, groups: i32, masks: bool, blocks: u32, streams: usize, scratch: usize): void {
+  const first = load<u32>(scratch, FIRST);
+  const keystream = streams + STREAM_REST - (first << 4);
+  const from = first - <u32>masks;
+  const over: u32 = groups == 1 ? (blocks + <u32>masks) & 3 : 0;
+  const sets = over == 3 ? 0 : over;
+  const end = first + blocks - sets;
+  noteWritten(<u32>STREAM_REST + ((blocks + 1) << 4), scratch);
+  for (let group = 0; group < groups; group++) {
+    prepareStreams(list + (group << 6), 16, 0, scratch);
+    shareConstants(scratch + CONSTANTS, group, groups, scratch + BITS + SHARED_CONSTANTS);
+  }
+  const left = keystream + (end << 4);
+  fillBlocks(end, end + 1, left, left + (sets << 4), scratch);
+  if (blocks >= 16) {
+    for (let i = 0; i < groups << 4; i++) store<u32>(streams + i * STREAM_SIZE, 1, STREAM_WHOLE);
+  }
+  const rounds = load<i32>(scratch, ROUNDS);
+  finishShared(keystream, STREAM_SIZE, from, end, groups, load<u32>(scratch, KEYS), rounds, scratch + BITS);
 }
 
 /** Blocks of a payload that lie in a segment whose first counter byte is `first`. */
@@ -316,6 +356,7 @@ function storeStreams(count: i32, streams: usize, scratch: usize): void {
     const stream = streams + lane * STREAM_SIZE;
     v128.store(stream, v128.load(rows + (lane << 4)));
     store<u32>(stream, load<u32>(columns + (lane << 2)), STREAM_COLUMN);
+    if (IS_WIDE) store<u32>(stream, 0, STREAM_WHOLE);
   }
 }
 

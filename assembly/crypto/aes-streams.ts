@@ -2,10 +2,10 @@
  * What counter mode keeps of each packet, and the SETs whose lanes all belong to one packet or to sixteen alike.
  *
  *  STREAM:
- *    0        16            32       48       64                                   320, wide: 4160
- *    +--------+------+------+--------+--------+--------- ··· ----------------------+
- *    | after 2| col. 0 (4)  |   –    | mask   | keystream of up to 15 blocks; wide: 256
- *    +--------+------+------+--------+--------+--------- ··· ----------------------+
+ *    0        16       20     24      48       64                                   320, wide: 4160
+ *    +--------+--------+------+-------+--------+--------- ··· ----------------------+
+ *    | after 2| col. 0 | WHOLE|   –   | mask   | keystream of up to 15 blocks; wide: 256
+ *    +--------+--------+------+-------+--------+--------- ··· ----------------------+
  */
 import { IS_WIDE } from "./aes-bits";
 import {
@@ -25,6 +25,8 @@ import { lastRoundWords, SET_SIZE, SLICED_SIZE, wordsToBlocks, xorWords } from "
 import { xorKeystream } from "./bytes";
 
 export const STREAM_COLUMN: usize = 16;
+/** u32, in the wide build, of a segment of sixteen blocks and more: is all its keystream there? */
+export const STREAM_WHOLE: usize = 20;
 /** The keystream block before the payload's: what masks the tag of GCM and CCM. */
 export const STREAM_MASK: usize = 48;
 export const STREAM_REST: usize = 64;
@@ -80,19 +82,27 @@ export function cryptSets(at: usize, length: u32, stream: usize, counter: u32, s
 
 // ─── SETs of sixteen packets that are alike ───────────────────────────────────────────────────
 
-/** Fills the STREAMs of the packets that CONSTANTS are of: a SET has one block of each. */
+/** Fills the STREAMs of the packets that CONSTANTS are of. */
 export function fillStreams(masks: bool, first: u32, blocks: u32, streams: usize, scratch: usize): void {
-  const work = scratch + WORK;
   const rest = first + (blocks & ~15);
   const end = streams + STREAM_REST + ((blocks & 15) << 4);
   noteWritten(<u32>(end - streams), scratch);
-  let counter = masks ? first - 1 : rest;
-  let target = streams + (masks ? STREAM_MASK : STREAM_REST);
+  if (masks) fillBlocks(first - 1, rest, streams + STREAM_MASK, end, scratch);
+  else fillBlocks(rest, rest + 1, streams + STREAM_REST, end, scratch);
+}
+
+/**
+ * A SET has one block of each of sixteen packets that CONSTANTS are of.
+ * @param counter of the first block, @param next of the second, and so on from there
+ * @param target where the first packet's first block goes, @param end behind its last one
+ */
+export function fillBlocks(counter: u32, next: u32, target: usize, end: usize, scratch: usize): void {
+  const work = scratch + WORK;
   while (target < end) {
     const taken = min<i32>(<i32>(end - target) >> 4, SETS);
     for (let set = 0; set < taken; set++) {
       startSet(work + set * SET_SIZE, i8x16.splat(<i8>counter), scratch);
-      counter = counter < first ? rest : counter + 1;
+      counter = next++;
     }
     lastRoundWords(work, taken, middleOfSets(taken, scratch));
     for (let set = 0; set < taken; set++, target += 16) {

@@ -30,6 +30,7 @@ import {
   PACKET_SEQ_HI,
 } from "../layout";
 import { cryptPayload, hasCounterKey, LONGEST_REST, makeMixedStreams, makeStreams, startCounter, useCounterKey, wipeCounter } from "./aes-counter";
+import { IS_WIDE } from "./aes-bits";
 import { COUNTER_SCRATCH_SIZE } from "./aes-counter-rounds";
 import { roundsOf } from "./aes-key";
 import { encryptZero, packedKeysSize, packKeys, SLICED_KEYS_MAX, slicedKeysSize, sliceLaneKeys, spreadKeys } from "./aes-lanes";
@@ -63,6 +64,8 @@ const GMAC_AH: Mode = 2;
 /** Packets in work at a time; those of one KEY stay by themselves if they are so many. */
 const CHUNK: i32 = 16;
 const LEAST_SAME: i32 = 8;
+/** Short ones of one KEY share RUNs of aes-bits.ts. */
+const SHORT_CHUNK: i32 = IS_WIDE ? 32 : 16;
 /** Bytes of a KEY that one packet needs: raw keys, round keys, tables of few powers. */
 const FETCHED: usize = KEY_STATE + 256 + GHASH_FEW_SIZE;
 const FIRST_COUNTER: u32 = 2;
@@ -139,12 +142,15 @@ function run(mode: Mode, lengthField: usize, list: usize, count: i32, scratch: u
   store<u32>(scratch, 0, IN_WORK);
   store<u32>(scratch, 0, SPREAD);
   let mixed = false;
+  let used = CHUNK;
   for (let from = 0, taken = 0; from < count; from += taken) {
     const chunk = list + (from << 2);
     taken = min(count - from, CHUNK);
     const same = countSame(chunk, taken);
     if (same == taken || same >= LEAST_SAME) {
       taken = same;
+      if (IS_WIDE && count - from >= SHORT_CHUNK && areShort(chunk)) taken = SHORT_CHUNK;
+      used = max(used, taken);
       const key: usize = load<u32>(load<u32>(chunk), PACKET_KEY);
       const kept = keptTables(key, keyLength, chunk, taken, scratch);
       useKey(key, keyLength, kept, scratch);
@@ -158,7 +164,7 @@ function run(mode: Mode, lengthField: usize, list: usize, count: i32, scratch: u
       runMixed(mode, chunk, taken, keyLength, scratch, seal);
     }
   }
-  wipeCounter(scratch + STREAMS, min(count, CHUNK), scratch);
+  wipeCounter(scratch + STREAMS, min(count, used), scratch);
   // Round keys would decrypt; nibbles tell of H.
   memory.fill(scratch + JOINT, 0, KEYS - JOINT + (load<u32>(scratch, SPREAD) != 0 ? <usize>slicedKeysSize(keyLength) : 0));
   if (mixed) memory.fill(scratch + LANE_KEYS, 0, slicedKeysSize(keyLength));
@@ -202,6 +208,12 @@ function countSame(list: usize, count: i32): i32 {
   let same = 1;
   while (same < count && load<u32>(load<u32>(list + (same << 2)), PACKET_KEY) == key) same++;
   return same;
+}
+
+/** Are so many packets short and of one KEY? They are sorted. */
+@inline
+function areShort(list: usize): bool {
+  return isShort(load<u32>(list + ((SHORT_CHUNK - 1) << 2))) && countSame(list, SHORT_CHUNK) == SHORT_CHUNK;
 }
 
 /** Has this KEY's round keys in all lanes. @param kept its tables, or 0 */

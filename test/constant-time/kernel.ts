@@ -55,8 +55,9 @@ const SECRETS = [
 /** Around lanes and blocks; batches are of one, of fewer than a set of lanes, of one and a rest, of many. */
 const LENGTHS = [0, 1, 16, 33, 100, 300, 600];
 const COUNTS = [1, 5, 19];
-/** Packets of one length: as many as there are lanes. */
+/** Packets of one length: as many as there are lanes of bytes, and of bits. */
 const ALIKE = 16;
+const ALIKE_SHORT = 32;
 /** Those of ESP, and what else the seam allows a combined mode. */
 const AAD_LENGTHS = [8, 12, 0, 20, 70];
 
@@ -102,7 +103,8 @@ export function* batchesOf(suite: CipherSuite, key: number, random: Random): Gen
       packetOf(suite, key, LENGTHS[(i * 7 + count) % LENGTHS.length]!, random),
     );
   }
-  yield Array.from({ length: ALIKE }, () => packetOf(suite, key, 300, random));
+  yield Array.from({ length: ALIKE }, () => packetOf(suite, key, 310, random));
+  yield Array.from({ length: ALIKE_SHORT }, () => packetOf(suite, key, 64, random));
   // Enough for AES in bits, more than it takes at a time, with an end that is not worth it.
   yield Array.from({ length: 10 }, (_, i) => packetOf(suite, key, 420 + 12 * i, random));
   if (suite.integ !== INTEG.NONE) return;
