@@ -71,8 +71,8 @@ describe.each([
     losing(MESSAGES);
     const rekeyed = byUs(subject);
     await byThem(subject);
-    losing(RESPONSES);
     const seen = pair.strongswan.log.length;
+    losing(RESPONSES);
     const marks = [/parsed CREATE_CHILD_SA request/, /retransmit \d+ of request/];
     await until(() => marks.every((mark) => mark.test(pair.strongswan.log.slice(seen))));
     losing('');
