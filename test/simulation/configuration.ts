@@ -10,7 +10,6 @@ const CONTROL = {
   retransmit_timeout: RETRANSMISSION.timeout,
   retransmit_base: RETRANSMISSION.base,
   retransmit_tries: RETRANSMISSION.tries,
-  cookie_threshold: 3,
 };
 
 const network = (gateway: number, child: number): string => `10.${gateway + 1}.${child}.0/24`;
@@ -27,18 +26,18 @@ type Connection = NonNullable<NonNullable<ConfigInput['connections']>[string]>;
 function connection(schedule: Schedule, link: Link, gateway: number): Connection {
   const isLeft = link.left === gateway;
   const peer = isLeft ? link.right : link.left;
-  const hybrid = link.hybrid ? '-ke1_mlkem768' : '';
+  const keys = `${link.groups[isLeft ? 0 : 1]}${link.hybrid ? '-ke1_mlkem768' : ''}`;
   const secret = link.estranged ? `the secret of ${gateway}` : 'the secret of both';
   const names = Array.from({ length: link.children }, (_, index) => childName(link, index));
   const child = (index: number) => ({
     local_ts: [network(gateway, index)],
     remote_ts: [link.narrowed && isLeft ? wide(peer) : network(peer, index)],
-    esp_proposals: [`aes128gcm16${link.pfs ? `-x25519${hybrid}` : ''}`],
+    esp_proposals: [`aes128gcm16${link.pfs ? `-${keys}` : ''}`],
   });
   return {
     local_addrs: isMobile(schedule, gateway) ? [] : [homeAddress(schedule, gateway)],
     remote_addrs: [publicAddress(schedule, peer), ...(isMobile(schedule, peer) ? [awayAddress(peer)] : [])],
-    proposals: [`aes128gcm16-prfsha256-x25519${hybrid}`],
+    proposals: [`aes128gcm16-prfsha256-${keys}`],
     local: { auth: 'psk', id: `g${gateway}.example`, secret },
     remote: { auth: 'psk', id: `g${peer}.example`, secret },
     children: Object.fromEntries(names.map((name, index) => [name, child(index)])),
@@ -82,14 +81,15 @@ function settle(
   return { ...resolved, ...times, children, mobike, childless, encap, dpdDelay, keyingtries, unique };
 }
 
-/** Schedules share all that has to be resolved: there are some hundred ways to have it. */
+/** Schedules share all that has to be resolved: there are some thousand ways to have it. */
 const resolved = new Map<string, Config>();
 
 function resolve(schedule: Schedule, link: Link, gateway: number): Config {
-  const { left, right, children, narrowed, pfs, hybrid, estranged } = link;
-  const { nat, window } = schedule;
+  const { left, right, children, narrowed, pfs, groups, hybrid, estranged } = link;
+  const { nat, window, cookieThreshold } = schedule;
   const isMoving = [left, right].map((end) => isMobile(schedule, end));
-  const key = [left, right, gateway, children, narrowed, pfs, hybrid, estranged, nat, window, ...isMoving].join(' ');
+  const ofLink = [left, right, gateway, children, narrowed, pfs, groups, hybrid, estranged];
+  const key = [...ofLink, nat, window, cookieThreshold, ...isMoving].join(' ');
   const known = resolved.get(key);
   if (known !== undefined) return known;
   const { config } = configFromObject({
@@ -97,7 +97,7 @@ function resolve(schedule: Schedule, link: Link, gateway: number): Config {
     ...(isMobile(schedule, gateway) && {
       gateway: { listen: [homeAddress(schedule, gateway), awayAddress(gateway)] },
     }),
-    control: { ...CONTROL, window_size: window },
+    control: { ...CONTROL, window_size: window, cookie_threshold: cookieThreshold },
     connections: { [connectionName(link)]: connection(schedule, link, gateway) },
   });
   resolved.set(key, config);

@@ -29,7 +29,18 @@ function drawSide(random: Random, mayCall: boolean, isPeaceful: boolean): Side {
   };
 }
 
-function drawLink(random: Random, left: number, right: number, nat: boolean, isPeaceful: boolean): Link {
+const SAME: Link['groups'] = ['x25519', 'x25519'];
+const GROUPS: readonly Link['groups'][] = [
+  SAME,
+  SAME,
+  SAME,
+  ['x25519-ecp256', 'ecp256'],
+  ['ecp256', 'x25519-ecp256'],
+  ['x25519-ecp256', 'ecp256-x25519'],
+];
+
+/** @param more was thought of later, so it takes nothing from `random`: seeds keep their meaning */
+function drawLink(random: Random, more: Random, left: number, right: number, nat: boolean, isPeaceful: boolean): Link {
   const sides = [drawSide(random, true, isPeaceful), drawSide(random, !nat, isPeaceful)] as const;
   return {
     left,
@@ -38,6 +49,7 @@ function drawLink(random: Random, left: number, right: number, nat: boolean, isP
     children: random.pick([1, 1, 2]),
     narrowed: random.chance(0.25),
     pfs: random.chance(0.4),
+    groups: more.pick(GROUPS),
     hybrid: random.chance(0.12),
     mobike: random.chance(0.3),
     childless: random.pick(['allow', 'allow', 'allow', 'prefer', 'never']),
@@ -183,7 +195,8 @@ export function drawSchedule(seed: number): Schedule {
   const nat = random.chance(0.2) && !isPeaceful;
   const gateways = random.chance(0.15) ? 3 : 2;
   const ends = gateways === 2 ? [[0, 1] as const] : [[0, 1] as const, [0, 2] as const];
-  const links = ends.map(([left, right]) => drawLink(random, left, right, nat, isPeaceful));
+  const more = new Random('more', seed);
+  const links = ends.map(([left, right]) => drawLink(random, more, left, right, nat, isPeaceful));
   const latency = random.pick([1, 10, 40, 150]);
   const chaos = random.between(20, 120) * 1000;
   const kinds = WEIGHTS.filter(([kind]) => !isPeaceful || PEACEFUL.includes(kind));
@@ -204,6 +217,7 @@ export function drawSchedule(seed: number): Schedule {
     nat,
     skew: Array.from({ length: gateways }, () => random.between(-20_000, 20_000)),
     window: random.pick([1, 1, 1, 2, 4]),
+    cookieThreshold: more.pick([0, 1, 3, 3]),
     realCrypto: random.chance(0.02),
     latency,
     faults: drawFaults(random, isPeaceful),

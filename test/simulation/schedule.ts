@@ -31,6 +31,8 @@ export interface Link {
   /** `left` asks for more than `right` gives: what comes of it is narrowed (RFC 7296 §2.9). */
   readonly narrowed: boolean;
   readonly pfs: boolean;
+  /** What either side has for a key exchange, the one it tries first in front: the other may want another one. */
+  readonly groups: readonly [string, string];
   /** Additional key exchanges with ML-KEM (RFC 9370), and with them IKE_INTERMEDIATE and IKE_FOLLOWUP_KE. */
   readonly hybrid: boolean;
   readonly mobike: boolean;
@@ -80,6 +82,8 @@ export interface Schedule {
   readonly nat: boolean;
   /** How fast each gateway's clock runs, in millionths off. */
   readonly skew: readonly number[];
+  /** Half-open IKE SAs from which on a gateway asks for cookies. */
+  readonly cookieThreshold: number;
   /** Requests that may be outstanding at each gateway. */
   readonly window: number;
   /** Real cryptography, not its stand-ins. */

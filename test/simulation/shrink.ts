@@ -8,6 +8,7 @@ import { World } from './world.ts';
 const PLAIN_SIDE: Partial<Side> = { childRekey: 0, ikeRekey: 0, reauth: 0, encap: false, unique: 'no' };
 const PLAIN_LINKS: readonly Partial<Link>[] = [
   { children: 1 },
+  { groups: ['x25519', 'x25519'] },
   { hybrid: false },
   { pfs: false },
   { mobike: false },
@@ -32,6 +33,7 @@ export class Shrinker {
   shrink(): Schedule {
     this.fixFates();
     this.try({ ...this.best, nat: false });
+    this.try({ ...this.best, cookieThreshold: 3 });
     this.try({ ...this.best, window: 1, skew: this.best.skew.map(() => 0), realCrypto: false });
     this.shrinkEvents();
     if (this.best.fates !== undefined) this.shrinkFates();
