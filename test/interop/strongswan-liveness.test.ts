@@ -1,6 +1,6 @@
 /**
- * What lasts and what does not: peers that are killed and come back, with every dpd_action; cookies that
- * either side asks for; configurations that either side reads again.
+ * What lasts and what does not: peers that are killed and come back, with every dpd_action; several connections with
+ * one of them; cookies that either side asks for; configurations that either side reads again.
  */
 
 import { afterEach, describe, expect, it } from 'vitest';
@@ -95,9 +95,23 @@ describe('a strongSwan peer that is killed and comes back', () => {
   });
 });
 
+describe('two connections with one strongSwan', () => {
+  it('stay up beside each other', async () => {
+    const second = ourConnection({ children: {} });
+    await start(stringify({ connections: { peer: ourConnection(), second } }), theirs());
+    await pair.espalier.client.up('net');
+    await pair.espalier.client.up('second');
+    await pair.carries();
+    const ofPeer = pair.peersSas().map(({ spiI }) => spiI);
+    expect(ofPeer.length).toBe(2);
+    expect(ofPeer.sort()).toEqual((await pair.established()).map(({ spiI }) => spiI).sort());
+  });
+});
+
 describe('cookies', () => {
   it('are brought back to a strongSwan that asks for them', async () => {
-    // Two IKE SAs with one peer, the second without a child.
+    // Two IKE SAs with one peer, the second without a child. Only the first would say INITIAL_CONTACT, but it comes
+    // last, and strongSwan then forgets what it has made since.
     const connection = { unique: 'never' };
     const second = ourConnection({ connection, children: {} });
     await start(
