@@ -52,6 +52,7 @@ function storeBits(address: usize, x: v128, length: u32): void {
 }
 
 /** XORs `length` bytes of keystream to `at` and writes no other byte. */
+@inline
 export function xorKeystream(at: usize, keystream: usize, length: u32): void {
   for (; length >= 64; length -= 64, at += 64, keystream += 64) {
     v128.store(at, v128.xor(v128.load(at), v128.load(keystream)));

@@ -309,6 +309,7 @@ function cryptPackets(packets: usize, count: i32, streams: usize, scratch: usize
 }
 
 /** Masks a packet's hash: that is its ICV, to be written, or to be compared before anything is decrypted. */
+@inline
 function finish(mode: Mode, packet: usize, stream: usize, hash: v128, scratch: usize, seal: bool): void {
   const tag = v128.xor(v128.load(stream, STREAM_MASK), hash);
   const icv: usize = load<u32>(packet, PACKET_ICV);
