@@ -6,10 +6,16 @@
  * whose checksums are right: the frame is marked as not yet summed, so that a wrong checksum would
  * be made good on the way. Runs keep the order within a flow: whatever does not fit the flow's
  * latest run starts a new one behind it.
+ *
+ * Payloads of neighbours are moved together, so that the system copies one piece and not dozens:
+ *
+ *     received   | … IP TCP payload 1 … ICV | ESP … IP TCP payload 2 … ICV | ESP …
+ *     joined     | … IP TCP payload 1 payload 2 |
  */
-import { foldSum, storeIpv4Checksum, sumBytes, sumIpv4Header, sumPseudoHeader } from "../ip/checksum";
+import { copyBlocks, foldSum, storeIpv4Checksum, sumBytes, sumIpv4Header, sumPseudoHeader } from "../ip/checksum";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../ip/protocols";
-import { ARENA_CAPABILITIES, CAPABILITY_TUN_TSO, CAPABILITY_TUN_USO } from "../layout/arena";
+import { PACKET_SIZE } from "../layout";
+import { ARENA_CAPABILITIES, ARENA_IKE_COUNT, CAPABILITY_TUN_TSO, CAPABILITY_TUN_USO } from "../layout/arena";
 import { Candidate } from "./flow";
 import {
   KIND_CLOSED,
@@ -26,6 +32,7 @@ import {
   NOTE_KIND,
   NOTE_NEXT,
   NOTE_SIZE,
+  NOTE_SLOT,
   NOTE_TAIL,
   NOTE_TOTAL,
   NOTE_UPPER,
@@ -49,6 +56,19 @@ const TCP_FLAGS: usize = 13;
 const TCP_CHECKSUM: u32 = 16;
 const UDP_CHECKSUM: u32 = 6;
 
+/** The packet that came into a run last, and the head of that run: what follows in memory may be moved to it. */
+class Last {
+  static note: usize = 0;
+  static head: usize = 0;
+  static movable: bool = false;
+}
+
+/** Datagrams for IKE stay where they are until they are posted, so nothing is moved over them. */
+export function beginRuns(arena: usize): void {
+  Last.note = 0;
+  Last.movable = load<u32>(arena, ARENA_IKE_COUNT) == 0;
+}
+
 /** Makes the candidate, whose NOTE has its place already, the head of a run. */
 export function startRun(arena: usize, note: usize): void {
   const kind = Candidate.kind;
@@ -66,6 +86,8 @@ export function startRun(arena: usize, note: usize): void {
   store<u32>(note, Candidate.upper, NOTE_UPPER);
   store<u32>(note, Candidate.headers, NOTE_HEADERS);
   store<u32>(note, Candidate.payload, NOTE_SIZE);
+  Last.note = note;
+  Last.head = note;
 }
 
 /** Appends the candidate to the run of `head`, if it fits. @returns whether it did */
@@ -91,14 +113,39 @@ export function appendToRun(head: usize, note: usize): bool {
     return false;
   }
   if (!verifies(note, Candidate.total, kind, upper)) return false;
-  store<u32>(load<u32>(head, NOTE_TAIL), <u32>note, NOTE_NEXT);
-  store<u32>(head, <u32>note, NOTE_TAIL);
+  if (kind & KIND_TCP) store<u8>(first + upper, load<u8>(first + upper, TCP_FLAGS) | load<u8>(at + upper, TCP_FLAGS), TCP_FLAGS);
+  // Its own headers may be overwritten now.
+  if (!moveUp(head, note, at + Candidate.headers, payload)) {
+    store<u32>(load<u32>(head, NOTE_TAIL), <u32>note, NOTE_NEXT);
+    store<u32>(head, <u32>note, NOTE_TAIL);
+    store<u32>(note, Candidate.headers, NOTE_HEADERS);
+  }
+  Last.note = note;
+  Last.head = head;
   store<u32>(head, total, NOTE_TOTAL);
   store<u32>(head, count + 1, NOTE_COUNT);
   store<u32>(head, load<u32>(head, NOTE_EXPECT) + payload, NOTE_EXPECT);
   store<u32>(head, kind | KIND_VERIFIED | (ends ? KIND_CLOSED : 0), NOTE_KIND);
-  store<u32>(note, Candidate.headers, NOTE_HEADERS);
-  if (kind & KIND_TCP) store<u8>(first + upper, load<u8>(first + upper, TCP_FLAGS) | load<u8>(at + upper, TCP_FLAGS), TCP_FLAGS);
+  return true;
+}
+
+/**
+ * Moves a payload to the end of the run's bytes, if its packet is the next one in memory: what lies between
+ * them is what ESP or AH had around them, and packets that were dropped.
+ * @returns whether it did: then the run's last piece is longer, and the packet none of its own
+ */
+@inline
+function moveUp(head: usize, note: usize, from: usize, length: u32): bool {
+  if (!Last.movable || Last.note + PACKET_SIZE != note || Last.head != head) return false;
+  if (load<u32>(note, NOTE_SLOT) != load<u32>(note - PACKET_SIZE, NOTE_SLOT)) return false;
+  const tail: usize = load<u32>(head, NOTE_TAIL);
+  if (load<u32>(tail, NOTE_BODY_LENGTH) != 0 || load<u32>(note, NOTE_BODY_LENGTH) != 0) return false;
+  const bytes = load<u32>(tail, NOTE_HEAD);
+  const end: usize = load<u32>(tail, NOTE_AT) + bytes;
+  // Whole blocks are copied, from the front.
+  if (from < end + 16) return false;
+  copyBlocks(end, from, length);
+  store<u32>(tail, bytes + length, NOTE_HEAD);
   return true;
 }
 

@@ -43,7 +43,7 @@ import {
 import { countSa } from "../sad";
 import { countPolicy } from "../spd";
 import { Admission, admit } from "./admit";
-import { appendToRun, finishRun, startRun } from "./coalesce";
+import { appendToRun, beginRuns, finishRun, startRun } from "./coalesce";
 import { commitBatch } from "./commit";
 import { decapsulateEcn } from "./ecn";
 import { Candidate, classify, findFlow, nextBatch, rememberFlow } from "./flow";
@@ -108,6 +108,7 @@ function rest(limit: u64, used: u64): u64 {
 function takeApart(arena: usize, packets: usize, count: u32): u32 {
   let frames: u32 = 0;
   nextBatch();
+  beginRuns(arena);
   for (const end = packets + <usize>count * PACKET_SIZE; packets < end; packets += PACKET_SIZE) {
     if (load<u32>(packets, PACKET_STATUS) != STATUS_OK) continue;
     const sa: usize = load<u32>(packets, NOTE_SA);

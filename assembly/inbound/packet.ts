@@ -13,7 +13,8 @@
  *     +---------+---------+---------+---------+---------+---------+---------+---------+
  *
  * The inner packet is HEAD bytes at AT and BODY_LENGTH bytes at BODY; in front of AT there is room
- * for the virtio header. TAIL, TOTAL, COUNT, SIZE and EXPECT tell of the run that the packet heads.
+ * for the virtio header. TAIL, TOTAL, COUNT, SIZE and EXPECT tell of the run that the packet heads. NEXT and TAIL
+ * lead from piece to piece: a packet whose payload was moved behind another one's is in that one's HEAD.
  */
 import { PACKET_INLINE, PACKET_USER0, PACKET_USER1 } from "../layout";
 
@@ -36,9 +37,9 @@ export const NOTE_HEAD: usize = 4;
 /** u32: address and number of the bytes that follow elsewhere. */
 export const NOTE_BODY: usize = 8;
 export const NOTE_BODY_LENGTH: usize = 12;
-/** u32: the next packet of the run, 0 for none. */
+/** u32: the run's next piece, 0 for none. */
 export const NOTE_NEXT: usize = 16;
-/** u32: the last packet of the run. */
+/** u32: its last piece. */
 export const NOTE_TAIL: usize = 20;
 /** u32: KIND_* bits. */
 export const NOTE_KIND: usize = 24;

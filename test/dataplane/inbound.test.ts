@@ -300,6 +300,39 @@ describe('coalescing', () => {
     for (const frame of frames) expect(frame.packet.subarray(40)).toEqual(Buffer.from(data(3000)));
   });
 
+  it('makes one piece of neighbours, and another one behind what was dropped', () => {
+    receiver.install(GCM);
+    const sealed = seal(GCM, segments(6, 1000, V4));
+    expect(receiver.receive([gro(sealed)])).toMatchObject([{ iovecs: 1, packets: 6 }]);
+    const again = seal(GCM, segments(6, 1000, V4), 10);
+    const forged = Buffer.from(espPacket(GCM, segments(1, 1000, V4)[0]!, { sequence: 20 }));
+    forged[30]! ^= 1;
+    const [frame, ...others] = receiver.receive([gro([...again.slice(0, 3), forged, ...again.slice(3)])]);
+    expect(others).toEqual([]);
+    expect(frame).toMatchObject({ iovecs: 2, packets: 6 });
+    expect(frame!.packet.subarray(40)).toEqual(Buffer.from(data(6000)));
+  });
+
+  it('moves nothing over a datagram for IKE', () => {
+    receiver.install(GCM);
+    const sealed = seal(GCM, segments(6, 1000, V4));
+    const message = Buffer.concat([Buffer.alloc(4), data(sealed[0]!.length - 4)]);
+    const frames = receiver.receive([gro([...sealed.slice(0, 3), message, ...sealed.slice(3)])]);
+    expect(frames).toMatchObject([{ packets: 6 }]);
+    expect(frames[0]!.packet.subarray(40)).toEqual(Buffer.from(data(6000)));
+    expect(receiver.ike().map((one) => one.data)).toEqual([message.subarray(4)]);
+  });
+
+  it('leaves a packet whose checksum is wrong as it is, behind others that were moved', () => {
+    receiver.install(GCM);
+    const parts = segments(6, 1000, V4, (index) => (index === 3 ? { spoil: 1 } : {}));
+    const frames = receiver.receive([gro(seal(GCM, parts))]);
+    expect(frames.map((frame) => frame.packets)).toEqual([3, 1, 2]);
+    expect(frames[1]!.packet).toEqual(parts[3]);
+    expect(frames[0]!.packet.subarray(40)).toEqual(Buffer.from(data(3000)));
+    expect(frames[2]!.packet.subarray(40)).toEqual(Buffer.from(data(2000, 4000)));
+  });
+
   it('makes one UDP frame of datagrams of one size, the last shorter', () => {
     receiver.install(GCM);
     const parts = [0, 1, 2, 3].map((n) => udpPacket({ ...V6, payload: data(n === 3 ? 10 : 200, n * 200) }));
