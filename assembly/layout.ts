@@ -135,4 +135,4 @@ export const STATIC_END = 65536;
  * and behind that for what is kept of KEYs until `forgetKey` (assembly/crypto/gcm-tables.ts).
  */
 export const CRYPTO_WORK_SIZE = 262144;
-export const CRYPTO_SCRATCH_SIZE = 786432;
+export const CRYPTO_SCRATCH_SIZE = 1048576;

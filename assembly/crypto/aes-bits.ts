@@ -67,7 +67,7 @@ const ROUND_KEY_SIZE: usize = 512;
 /** The first round in bits. */
 const FIRST_ROUND: i32 = 3;
 
-// BITS_KEYS: what is made of a KEY when it is needed.
+// BITS_KEYS: what is made of a KEY when it is needed. Zeros say that nothing is there yet.
 /** u32: are there round keys and, bit j, the STARTS of RUNs 2j and 2j + 1? */
 const KEYED: usize = 0;
 const STARTED: usize = 4;
@@ -124,16 +124,14 @@ export function startBits(bits: usize): void {
   store<u32>(bits, 0, USED);
 }
 
-/** Begins with packets of another KEY. @param kept its BITS_KEYS if they are kept, or 0 */
+/** Begins with packets of another KEY. @param kept its BITS_KEYS if a caller keeps them, or 0 */
 export function useBitsKey(kept: usize, bits: usize): void {
-  if (kept == 0) emptyBitsKeys(bits + OWN_KEYS);
-  store<u32>(bits, <u32>(kept != 0 ? kept : bits + OWN_KEYS), KEYS_AT);
-}
-
-/** Says that nothing has been made of a KEY yet. */
-export function emptyBitsKeys(bitsKeys: usize): void {
-  store<u32>(bitsKeys, 0, KEYED);
-  store<u32>(bitsKeys, 0, STARTED);
+  const own = bits + OWN_KEYS;
+  if (kept == 0) {
+    store<u32>(own, 0, KEYED);
+    store<u32>(own, 0, STARTED);
+  }
+  store<u32>(bits, <u32>(kept != 0 ? kept : own), KEYS_AT);
 }
 
 /** Wipes what this file had in scratch. */

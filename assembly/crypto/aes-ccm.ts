@@ -64,7 +64,7 @@ export function ccmRun(list: usize, count: i32, scratch: usize, seal: bool): voi
   const icvLength = load<u32>(key, KEY_ICV_LENGTH);
   const prefix = FLAGS | (load<u32>(key, KEY_SALT) << 8);
   startCounter(rounds, FIRST_COUNTER, scratch);
-  useCounterKey(key + KEY_STATE, prefix, scratch);
+  useCounterKey(key + KEY_STATE, prefix, 0, scratch);
   for (let from = 0; from < count; from += CHAINS) {
     runChunk(list + (from << 2), min(count - from, CHAINS), prefix, rounds, icvLength, scratch, seal);
   }

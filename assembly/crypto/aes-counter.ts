@@ -101,12 +101,13 @@ export function hasCounterKey(keys: usize, scratch: usize): bool {
  * Notes what packets of one KEY have in common.
  * @param keys sliced round keys
  * @param prefix the counter block's first word, as it lies in memory
+ * @param bitsKeys where aes-bits.ts's are kept from one call to the next, or 0
  */
-export function useCounterKey(keys: usize, prefix: u32, scratch: usize): void {
+export function useCounterKey(keys: usize, prefix: u32, bitsKeys: usize, scratch: usize): void {
   store<u32>(scratch, <u32>keys, KEYS);
   store<u32>(scratch, prefix, PREFIX);
   store<u32>(scratch, 0, ROUND1_KNOWN);
-  if (IS_WIDE) useBitsKey(0, scratch + BITS);
+  if (IS_WIDE) useBitsKey(bitsKeys, scratch + BITS);
 }
 
 /** Wipes what this file had in scratch and in STREAMs: keystream, and what would give it back. */
@@ -194,7 +195,7 @@ function isAlike(list: usize, count: i32, first: u32): bool {
 export function makeMixedStreams(
   list: usize, count: i32, payloads: bool, keys: usize, streams: usize, scratch: usize,
 ): void {
-  useCounterKey(keys, 0, scratch);
+  useCounterKey(keys, 0, 0, scratch);
   noteWritten(NARROW_SIZE, scratch);
   store<u32>(scratch, 0, WHOLE);
   const first = load<u32>(scratch, FIRST);

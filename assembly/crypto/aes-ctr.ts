@@ -32,7 +32,7 @@ export function ctrRun(list: usize, count: i32, scratch: usize): void {
   const key: usize = load<u32>(load<u32>(list), PACKET_KEY);
   const rounds = roundsOf(load<u32>(key, KEY_KEY_LENGTH));
   startCounter(rounds, FIRST_COUNTER, scratch);
-  useCounterKey(key + KEY_STATE, load<u32>(key, KEY_SALT), scratch);
+  useCounterKey(key + KEY_STATE, load<u32>(key, KEY_SALT), 0, scratch);
   for (let from = 0; from < count; from += CHUNK) {
     const chunk = list + (from << 2);
     const size = min(count - from, CHUNK);

@@ -1,7 +1,7 @@
 /**
  * Round keys in all lanes and GHASH's tables for many packets, of the KEYs that this instance has worked with lately.
  *
- * They take 15,680 bytes. Ten thousand SAs' fit no cache, and to make them anew takes about as long as to
+ * They take 15,680 bytes, in the wide build 22,912. Ten thousand SAs' fit no cache, and to make them anew takes about as long as to
  * fetch them from main memory. So a KEY has packed round keys, the tables for few packets and the powers of H alone,
  * and each worker keeps the others for itself, of 32 KEYs at most: no thread waits for another one's.
  *
@@ -12,12 +12,13 @@
  *  SET | KEY × 4    | SERIAL × 4 | NEXT | WAITING | MISS |   –  |
  *      +------------+------------+------+---------+------+------+
  *
- *          0                    3072                        11840                   15680
- *         +--------------------+---------------------------+-----------------------+
- *  TABLES | those of ghash.ts  | those of ghash-lanes.ts   | KEYS of aes-lanes.ts  |
- *         +--------------------+---------------------------+-----------------------+
+ *          0                    3072                     11840                 15680        wide: 22912
+ *         +--------------------+------------------------+---------------------+------------------+
+ *  TABLES | those of ghash.ts  | those of ghash-lanes.ts| KEYS of aes-lanes.ts| BITS_KEYS, wide  |
+ *         +--------------------+------------------------+---------------------+------------------+
  */
 import { KEY_SERIAL, KEY_STATE } from "../layout";
+import { BITS_KEYS_SIZE } from "./aes-bits";
 import { packedKeysSize, SLICED_KEYS_MAX, spreadKeys } from "./aes-lanes";
 import { CIPHER_SCRATCH_SIZE } from "./ciphers";
 import { expandPower, FEW_BLOCKS, GHASH_BLOCKS, GHASH_FEW_SIZE, GHASH_TABLES_SIZE } from "./ghash";
@@ -36,7 +37,8 @@ const NEXT: usize = 32;
 const WAITING: usize = 36;
 const MISSED: usize = 40;
 const KEYS: usize = GHASH_TABLES_SIZE + LANES_TABLES_SIZE;
-const TABLES_SIZE: u32 = <u32>(KEYS + SLICED_KEYS_MAX);
+const BITS_KEYS: usize = KEYS + SLICED_KEYS_MAX;
+const TABLES_SIZE: u32 = <u32>(BITS_KEYS + BITS_KEYS_SIZE);
 /** So many blocks pay for new tables, at once or one batch after the other. */
 const WORTH: u32 = 512;
 
@@ -44,6 +46,12 @@ const WORTH: u32 = 512;
 @inline
 export function keptKeys(tables: usize): usize {
   return tables + KEYS;
+}
+
+/** @returns what aes-bits.ts makes of the KEY when it needs it, kept with `tables` */
+@inline
+export function keptBitsKeys(tables: usize): usize {
+  return tables + BITS_KEYS;
 }
 
 /**
@@ -97,6 +105,8 @@ function blocksOf(list: usize, count: i32): u32 {
 
 function makeTables(tables: usize, state: usize, keyLength: u32): void {
   const own = state + packedKeysSize(keyLength);
+  // Nothing stays of the KEY that gave way: this one's keys may be shorter, and be spread to bits later or never.
+  memory.fill(tables + KEYS, 0, <usize>TABLES_SIZE - KEYS);
   spreadKeys(state, keyLength, tables + KEYS);
   memory.copy(tables, own, GHASH_FEW_SIZE);
   for (let n: u32 = 1; n <= GHASH_BLOCKS; n++) {

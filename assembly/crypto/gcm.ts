@@ -36,7 +36,7 @@ import { roundsOf } from "./aes-key";
 import { encryptZero, packedKeysSize, packKeys, SLICED_KEYS_MAX, slicedKeysSize, sliceLaneKeys, spreadKeys } from "./aes-lanes";
 import { STREAM_MASK, STREAM_SIZE } from "./aes-streams";
 import { storePartial } from "./bytes";
-import { keptKeys, keptTables, POWERS_SIZE } from "./gcm-tables";
+import { keptBitsKeys, keptKeys, keptTables, POWERS_SIZE } from "./gcm-tables";
 import {
   bitLengths,
   expandPower,
@@ -225,7 +225,7 @@ function useKey(key: usize, keyLength: u32, kept: usize, scratch: usize): void {
     store<u32>(scratch, <u32>key, SPREAD);
     spreadKeys(key + KEY_STATE, keyLength, keys);
   }
-  useCounterKey(keys, load<u32>(key, KEY_SALT), scratch);
+  useCounterKey(keys, load<u32>(key, KEY_SALT), kept != 0 ? keptBitsKeys(kept) : 0, scratch);
 }
 
 /** Packets of one KEY, whose STREAMs are made. @param own its tables for few packets, @param kept those for many, or 0 */

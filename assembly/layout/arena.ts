@@ -22,7 +22,7 @@
 //     | IN: SLOTS                          datagrams received           64 × 65 KiB   |
 //     | IN: PACKETS, FRAMES, IOVECS, HEADERS, IKE                                     |
 //     | FLOWS                              flow cache, coalescing table               |
-//     | SCRATCH                            the cipher's own             640 KiB       |
+//     | SCRATCH                            the cipher's own               1 MiB       |
 //     | GATHER                             PACKETs of one backend       512 × 64      |
 //     +-------------------------------------------------------------------------------+
 
@@ -303,7 +303,7 @@ export const ARENA_FRAGMENTS = ARENA_MERGES + ARENA_MERGES_SIZE;
 export const ARENA_FRAGMENTS_SIZE = 65536;
 /** For `initialiseCrypto`: CRYPTO_SCRATCH_SIZE of ../layout.ts. */
 export const ARENA_CRYPTO = ARENA_FRAGMENTS + ARENA_FRAGMENTS_SIZE;
-export const ARENA_CRYPTO_SIZE = 786432;
+export const ARENA_CRYPTO_SIZE = 1048576;
 /** Copies of the PACKETs that go to one of several backends, see src/dataplane/backends/split.ts. */
 export const ARENA_GATHER = ARENA_CRYPTO + ARENA_CRYPTO_SIZE;
 export const GATHER_MAX = 512;
