@@ -35,7 +35,7 @@ function visit({
   return { verdict, verifications };
 }
 
-const ok = { ok: true, how: expect.any(String) };
+const ok = { ok: true, how: expect.any(String), path: expect.any(Array) };
 const refused = (words: string) => ({ refusal: expect.stringContaining(words) });
 
 describe('a peer whose certificate was trusted before', () => {
