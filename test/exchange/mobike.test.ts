@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { parseHeader } from '../../src/control/wire/header.ts';
+import { EXCHANGE } from '../../src/control/wire/iana.ts';
 import { LEFT, type Network, type Node, pair, RIGHT, type Sides } from './network.ts';
 
 const NEW = '192.0.2.77';
@@ -168,6 +170,20 @@ describe('a responder whose addresses change (RFC 4555 §3.6)', () => {
       made.network.pass(20_000);
       expectAt(made, RIGHT);
     }
+  });
+
+  test('sends from where it is what was rekeyed elsewhere, though the initiator never heard of that place', () => {
+    const made = established();
+    const { network, right } = made;
+    network.tamper = (datagram, from) =>
+      from === right && parseHeader(datagram.data).exchange === EXCHANGE.INFORMATIONAL ? undefined : datagram;
+    network.command(right, 'rekey', 'net');
+    move(made, RIGHT, OTHER);
+    network.pass(25);
+    move(made, OTHER, RIGHT);
+    network.tamper = (datagram) => datagram;
+    network.pass(20_000);
+    expectAt(made, RIGHT);
   });
 
   test('is found in the middle of a rekeying by either side', () => {

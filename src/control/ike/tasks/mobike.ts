@@ -167,6 +167,8 @@ export function updateAddresses(
   resend(cx, sa);
   // Of an SA that is on its way out nothing becomes of it, unless a rekeying still under way makes it an heir.
   if (sa.originator) enqueue(cx, sa, new UpdateAddresses());
+  // The responder's children send from where it is: the initiator need not move the SA, if it never heard of another place.
+  else movePath(cx, sa, sa.local, sa.remote);
   if (!sa.originator || cx.config.gateway.listen.length > 0) enqueue(cx, sa, new TellAddresses());
 }
 
