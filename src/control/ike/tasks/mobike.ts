@@ -61,12 +61,16 @@ export function noteAddresses(sa: IkeSa, payloads: readonly Payload[]): void {
 export function movePath(cx: Context, sa: IkeSa, local: Endpoint, remote: Endpoint): void {
   sa.local = local;
   sa.remote = remote;
-  for (const child of sa.children.values()) {
+  moveChildren(cx, sa);
+  pathChanged(cx, sa);
+}
+
+function moveChildren(cx: Context, { children, local, remote }: IkeSa): void {
+  for (const child of children.values()) {
     // RFC 4555 §3.5: where a NAT has appeared, or gone, encapsulation begins, or ends.
     const udpEncapsulation = isEncapsulated(child);
     for (const key of [child.keyIn, child.keyOut]) cx.push({ type: 'move-sa', key, local, remote, udpEncapsulation });
   }
-  pathChanged(cx, sa);
 }
 
 /** Tells the peer that we send from another address (RFC 4555 §3.5). */
@@ -168,7 +172,7 @@ export function updateAddresses(
   // Of an SA that is on its way out nothing becomes of it, unless a rekeying still under way makes it an heir.
   if (sa.originator) enqueue(cx, sa, new UpdateAddresses());
   // The responder's children send from where it is: the initiator need not move the SA, if it never heard of another place.
-  else movePath(cx, sa, sa.local, sa.remote);
+  else moveChildren(cx, sa);
   if (!sa.originator || cx.config.gateway.listen.length > 0) enqueue(cx, sa, new TellAddresses());
 }
 
