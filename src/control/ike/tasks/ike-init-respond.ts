@@ -62,7 +62,7 @@ export function respondInit(cx: Context, datagram: IkeDatagram, message: ParsedM
 function certRequests(cx: Context, connections: readonly ConnectionConfig[]): Payload[] {
   const requests = connections
     .filter(({ sendCertreq }) => sendCertreq)
-    .map(({ remote }) => certRequest(remote, cx.crypto))
+    .map((connection) => certRequest(cx.credentials.of(connection).remote, cx.crypto))
     .filter((request) => request !== undefined);
   const distinct = new Map(requests.map((request) => [toHex(request.authority), request]));
   return [...distinct.values()];
