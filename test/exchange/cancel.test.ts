@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { pair } from './network.ts';
+import { LEFT, pair } from './network.ts';
 
 describe('what is taken down before it is up', () => {
   const second = (own: number) => ({
@@ -20,6 +20,28 @@ describe('what is taken down before it is up', () => {
     network.command(left, 'initiate', 'more');
     network.settle();
     expect(right.sas.size).toBe(4);
+  });
+
+  test('but wanted again comes up, though this host moves before the IKE SA is there', () => {
+    const moved = '192.0.2.77';
+    let address = LEFT;
+    const { network, left, right } = pair({
+      left: { local_addrs: [], mobike: true },
+      right: { remote_addrs: [] },
+      options: { sourceAddress: () => address },
+    });
+    network.command(left, 'initiate', 'net');
+    network.pass(25);
+    network.command(left, 'terminate', 'net');
+    const request = network.command(left, 'initiate', 'net');
+    network.addresses.delete(LEFT);
+    network.addresses.set(moved, left);
+    address = moved;
+    network.feed(left, { type: 'addresses', addresses: [moved] });
+    network.settle();
+    expect(left.completed.has(request)).toBe(true);
+    expect(left.completed.get(request)).toBeUndefined();
+    expect(right.core.status(network.now).at(-1)).toMatchObject({ children: [{ name: 'net' }] });
   });
 
   test.each([5, 15, 25, 35])('with its IKE SA leaves nothing behind (%i ms)', (after) => {

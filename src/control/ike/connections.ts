@@ -255,9 +255,11 @@ export class ConnectionManager {
     if (cause !== 'moved')
       fail(this.cx, intent, undefined, why.code, again ? `${why.message}; it is tried again meanwhile` : why.message);
     if (again) {
-      // What was asked for while it was tried is wanted, too.
-      const wanted = new Map([...sa.wanted, ...sa.wantedAtFirst].map((each) => [each.config.name, each]));
-      this.initiate(sa.connection, [...wanted.values()]);
+      // What was asked for while it was tried is wanted, too, be it again after it was taken down.
+      const awaited = awaitedOf(intent);
+      const asked = sa.connection.children.filter(({ name }) => awaited.has(name));
+      const all = [...asked.map((config) => ({ config, packet: undefined })), ...sa.wanted, ...sa.wantedAtFirst];
+      this.initiate(sa.connection, [...new Map(all.map((each) => [each.config.name, each])).values()]);
       return;
     }
     if (intent.keep.size > 0) this.retryLater(sa.connection);
