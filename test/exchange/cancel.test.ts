@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { LEFT, pair } from './network.ts';
+import { roaming } from './established.ts';
+import { pair } from './network.ts';
 
 describe('what is taken down before it is up', () => {
   const second = (own: number) => ({
@@ -23,22 +24,12 @@ describe('what is taken down before it is up', () => {
   });
 
   test('but wanted again comes up, though this host moves before the IKE SA is there', () => {
-    const moved = '192.0.2.77';
-    let address = LEFT;
-    const { network, left, right } = pair({
-      left: { local_addrs: [], mobike: true },
-      right: { remote_addrs: [] },
-      options: { sourceAddress: () => address },
-    });
+    const { network, left, right, move } = roaming();
     network.command(left, 'initiate', 'net');
     network.pass(25);
     network.command(left, 'terminate', 'net');
     const request = network.command(left, 'initiate', 'net');
-    network.addresses.delete(LEFT);
-    network.addresses.set(moved, left);
-    address = moved;
-    network.feed(left, { type: 'addresses', addresses: [moved] });
-    network.settle();
+    move();
     expect(left.completed.has(request)).toBe(true);
     expect(left.completed.get(request)).toBeUndefined();
     expect(right.core.status(network.now).at(-1)).toMatchObject({ children: [{ name: 'net' }] });

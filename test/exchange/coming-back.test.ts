@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { roaming } from './established.ts';
 import { LEFT, pair, RIGHT, type Sides } from './network.ts';
 
 const traps = (node: { policies: Map<number, { sa: number | undefined }> }) =>
@@ -86,21 +87,10 @@ describe('a gateway without any address', () => {
   });
 
   test('begins anew from its new address what it was calling from the old one', () => {
-    const moved = '192.0.2.77';
-    let address = LEFT;
-    const options = { sourceAddress: () => address };
-    const { network, left, right } = pair({
-      left: { local_addrs: [], mobike: true },
-      right: { remote_addrs: [] },
-      options,
-    });
+    const { network, left, right, moved, move } = roaming();
     const request = network.command(left, 'initiate', 'right');
     network.pass(15);
-    network.addresses.delete(LEFT);
-    network.addresses.set(moved, left);
-    address = moved;
-    network.feed(left, { type: 'addresses', addresses: [moved] });
-    network.settle();
+    move();
     expect(left.completed.has(request)).toBe(true);
     expect(left.completed.get(request)).toBeUndefined();
     expect(right.core.status(network.now).at(-1)).toMatchObject({

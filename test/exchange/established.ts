@@ -1,6 +1,6 @@
 /** Two gateways that have an IKE SA and a child, and what is expected of them after it was rekeyed. */
 import { expect } from 'vitest';
-import { type Datagram, type Network, type Node, pair, type Sides } from './network.ts';
+import { type Datagram, LEFT, type Network, type Node, pair, type Sides } from './network.ts';
 
 /** Two gateways whose child `net` is up. */
 export function established(sides?: Sides) {
@@ -8,6 +8,26 @@ export function established(sides?: Sides) {
   made.network.command(made.left, 'initiate', 'right');
   made.network.settle();
   return made;
+}
+
+/** Two gateways that have no SA yet, of which the left one calls from wherever it is. @returns also what moves it */
+export function roaming() {
+  const moved = '192.0.2.77';
+  let address = LEFT;
+  const made = pair({
+    left: { local_addrs: [], mobike: true },
+    right: { remote_addrs: [] },
+    options: { sourceAddress: () => address },
+  });
+  const { network, left } = made;
+  const move = () => {
+    network.addresses.delete(LEFT);
+    network.addresses.set(moved, left);
+    address = moved;
+    network.feed(left, { type: 'addresses', addresses: [moved] });
+    network.settle();
+  };
+  return { ...made, moved, move };
 }
 
 /** Everything on both sides is one IKE SA with one child, and both agree on all SPIs. */

@@ -237,11 +237,7 @@ export class ConnectionManager {
     }
     if (this.usable(sa.connection) !== undefined) {
       // There is one all the same: that, or one that the peer has made meanwhile.
-      const awaited = awaitedOf(intent);
-      this.want(
-        sa.connection,
-        sa.connection.children.filter(({ name }) => awaited.has(name)),
-      );
+      this.want(sa.connection, awaitedChildren(sa.connection, intent));
       settle(this.cx, intent);
       return;
     }
@@ -256,9 +252,8 @@ export class ConnectionManager {
       fail(this.cx, intent, undefined, why.code, again ? `${why.message}; it is tried again meanwhile` : why.message);
     if (again) {
       // What was asked for while it was tried is wanted, too, be it again after it was taken down.
-      const awaited = awaitedOf(intent);
-      const asked = sa.connection.children.filter(({ name }) => awaited.has(name));
-      const all = [...asked.map((config) => ({ config, packet: undefined })), ...sa.wanted, ...sa.wantedAtFirst];
+      const asked = awaitedChildren(sa.connection, intent).map((config) => ({ config, packet: undefined }));
+      const all = [...asked, ...sa.wanted, ...sa.wantedAtFirst];
       this.initiate(sa.connection, [...new Map(all.map((each) => [each.config.name, each])).values()]);
       return;
     }
@@ -267,9 +262,8 @@ export class ConnectionManager {
 
   /** Children that were being made over an IKE SA that is gone: whoever waits is told, what is kept is tried again. */
   private noteOrphans(connection: ConnectionConfig, intent: Intent, why: EspalierError): void {
-    const awaited = awaitedOf(intent);
-    for (const child of connection.children) {
-      if (!awaited.has(child.name) || this.installed(connection, child) || this.isPending(connection, child)) continue;
+    for (const child of awaitedChildren(connection, intent)) {
+      if (this.installed(connection, child) || this.isPending(connection, child)) continue;
       fail(this.cx, intent, child.name, why.code, why.message);
       if (intent.keep.has(child.name) && intent.retry === undefined) this.retryLater(connection);
     }
@@ -387,4 +381,10 @@ export class ConnectionManager {
     this.intents.set(connection.name, fresh);
     return fresh;
   }
+}
+
+/** @returns children of the connection that are to be up, or that somebody waits for */
+function awaitedChildren({ children }: ConnectionConfig, intent: Intent): ChildConfig[] {
+  const awaited = awaitedOf(intent);
+  return children.filter(({ name }) => awaited.has(name));
 }
