@@ -93,6 +93,17 @@ describe('MOBIKE', () => {
     pair.bed.run('gatewayA', 'ip', 'address', 'delete', `${WAN_A}/24`, 'dev', 'wan');
   };
 
+  /** @param end the one of Espalier's IKE SA that gateway A is */
+  const expectSaMoves = async (end: 'local' | 'remote') => {
+    await pair.carries();
+    const [before] = await pair.established();
+    move();
+    expect(await isReachable()).toBe(true);
+    expect(await pair.established()).toMatchObject([{ spiI: before!.spiI, [end]: { address: OTHER_WAN } }]);
+    expect(await until(() => pair.agrees())).toBe(true);
+    await pair.carries();
+  };
+
   it('moves an SA of Espalier to its new address', async () => {
     await start(
       ours({ connection: { local_addrs: ['%any'] } }),
@@ -101,39 +112,21 @@ describe('MOBIKE', () => {
       false,
     );
     await pair.espalier.client.up('net');
-    await pair.carries();
-    const [before] = await pair.established();
-    move();
-    expect(await isReachable()).toBe(true);
-    expect(await pair.established()).toMatchObject([{ spiI: before!.spiI, local: { address: OTHER_WAN } }]);
+    await expectSaMoves('local');
     expect(pair.strongswan.swanctl('--list-sas')).toContain(OTHER_WAN);
-    expect(await until(() => pair.agrees())).toBe(true);
-    await pair.carries();
   });
 
   it('follows a strongSwan that moves', async () => {
     await start(ours(SWAPPED.ours), theirs(SWAPPED.theirs), 'gatewayB', false);
     pair.strongswan.swanctl('--initiate', '--child', 'net');
-    await pair.carries();
-    const [before] = await pair.established();
-    move();
-    expect(await isReachable()).toBe(true);
-    expect(await pair.established()).toMatchObject([{ spiI: before!.spiI, remote: { address: OTHER_WAN } }]);
-    expect(await until(() => pair.agrees())).toBe(true);
-    await pair.carries();
+    await expectSaMoves('remote');
   });
 
   it('is followed by a strongSwan that had called it, where Espalier moves', async () => {
     await start(ours({ connection: { local_addrs: ['%any'] } }), theirs({}), 'gatewayA', false);
     pair.strongswan.swanctl('--initiate', '--child', 'net');
-    await pair.carries();
-    const [before] = await pair.established();
-    move();
-    expect(await isReachable()).toBe(true);
-    expect(await pair.established()).toMatchObject([{ spiI: before!.spiI, local: { address: OTHER_WAN } }]);
+    await expectSaMoves('local');
     expect(pair.strongswan.swanctl('--list-sas')).toContain(OTHER_WAN);
-    expect(await until(() => pair.agrees())).toBe(true);
-    await pair.carries();
   });
 
   it('follows a strongSwan that it had called, where that one moves', async () => {
@@ -144,12 +137,6 @@ describe('MOBIKE', () => {
       false,
     );
     await pair.espalier.client.up('net');
-    await pair.carries();
-    const [before] = await pair.established();
-    move();
-    expect(await isReachable()).toBe(true);
-    expect(await pair.established()).toMatchObject([{ spiI: before!.spiI, remote: { address: OTHER_WAN } }]);
-    expect(await until(() => pair.agrees())).toBe(true);
-    await pair.carries();
+    await expectSaMoves('remote');
   });
 });
